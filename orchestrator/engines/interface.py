@@ -57,6 +57,14 @@ class Place(Protocol):
         """How many `put` calls may usefully run at once, 1 or more."""
         ...
 
+    @property
+    def removes_at_once(self) -> bool:
+        """Whether a replication may remove files the primary gave up.
+
+        False for a bucket: there a file leaves when its lock has ended, by the sweeper.
+        """
+        ...
+
     def list(self) -> Iterator[StoredFile]:
         """List every file of the repository in `layout.LIST_ORDER`.
 
@@ -106,6 +114,15 @@ class Place(Protocol):
 
         Raises:
             RefusedError: The place does not let it go yet (Object Lock).
+            UnreachableError: The place went away.
+            EngineError: Any other failure.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Make every earlier `put` and `remove` durable; a no-op where each already is.
+
+        Raises:
             UnreachableError: The place went away.
             EngineError: Any other failure.
         """
