@@ -1,0 +1,320 @@
+"""Comparing a store as it is with the manifest of the last run, in constant memory.
+
+Both sides come in manifest order, so a merge suffices: a million files need no more memory than
+a hundred. Paths stay inside sealed files and never reach a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from orchestrator.manifest import (
+    FileStat,
+    ManifestEntry,
+    ManifestTotals,
+    decode_entry,
+    encode_entry,
+    tree_key,
+)
+from orchestrator.stores.interface import Listed, ReadResult
+
+UNCHANGED, KNOWN, NEW, CHANGED = b"=", b"!", b"+", b"~"
+"""Marks of a plan line: taken over as it is; complete without reading; to be read (two kinds)."""
+
+
+class LineSink(Protocol):
+    """Takes lines."""
+
+    def write(self, data: bytes, /) -> object:
+        """Append bytes."""
+        ...
+
+
+@dataclass(slots=True)
+class Survey:
+    """What the comparison found.
+
+    Attributes:
+        files: Regular files in the store now.
+        size_bytes: Their total length.
+        new: Files that were not there before.
+        changed: Files whose facts differ, or that were not good last time.
+        gone: Entries of the last manifest that are no longer there.
+        gone_bytes: Their total length.
+        before: Regular files in the last manifest.
+        before_bytes: Their total length.
+        to_read_bytes: Bytes that must be read for the new and changed files.
+    """
+
+    files: int = 0
+    size_bytes: int = 0
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+    gone_bytes: int = 0
+    before: int = 0
+    before_bytes: int = 0
+    to_read_bytes: int = 0
+
+
+def merge(
+    listed: Iterable[Listed], previous: Iterable[bytes]
+) -> Iterator[tuple[Listed | None, bytes | None, ManifestEntry | None]]:
+    """Pair what is listed with the lines of a manifest, both in manifest order.
+
+    Args:
+        listed: The store as it is now.
+        previous: Entry lines of a manifest, without header and footer.
+
+    Yields:
+        ``(listed, line, entry)`` of one path; None where a side does not have it.
+    """
+    lines = iter(previous)
+
+    def following() -> tuple[bytes, ManifestEntry] | None:
+        line = next(lines, None)
+        return None if line is None else (line, decode_entry(line))
+
+    old = following()
+    for item in listed:
+        key = tree_key(item.path)
+        while old is not None and tree_key(old[1].path) < key:
+            yield None, old[0], old[1]
+            old = following()
+        if old is not None and old[1].path == item.path:
+            yield item, old[0], old[1]
+            old = following()
+        else:
+            yield item, None, None
+    while old is not None:
+        yield None, old[0], old[1]
+        old = following()
+
+
+def plan(
+    listed: Iterable[Listed], previous: Iterable[bytes], *, run: str, out: LineSink, gone: LineSink
+) -> Survey:
+    """Write what a run has to do for each entry.
+
+    Args:
+        listed: The store as it is now.
+        previous: Entry lines of the last manifest; empty for a first run.
+        run: Id of this run.
+        out: Takes one plan line per entry that is there.
+        gone: Takes the manifest line of each entry that is no longer there.
+    """
+    survey = Survey()
+    for item, line, entry in merge(listed, previous):
+        if entry is not None:
+            _count_before(survey, entry)
+        if item is None:
+            if entry is None or line is None:
+                continue
+            survey.gone += 1
+            survey.gone_bytes += _size(entry)
+            gone.write(line)
+            continue
+        if item.kind == "file" and item.stat is not None:
+            survey.files += 1
+            survey.size_bytes += item.stat.size_bytes
+        out.write(_plan_line(survey, item, line, entry, run))
+    return survey
+
+
+def _plan_line(
+    survey: Survey, item: Listed, line: bytes | None, entry: ManifestEntry | None, run: str
+) -> bytes:
+    if entry is not None and line is not None and _is_unchanged(item, entry):
+        return UNCHANGED + line
+    fresh = _entry_of(item, run)
+    if item.kind != "file" or item.stat is None:
+        if entry is not None and replace(fresh, since=entry.since) == entry:
+            return UNCHANGED + line if line is not None else KNOWN + encode_entry(fresh)
+        return KNOWN + encode_entry(fresh)
+    survey.to_read_bytes += item.stat.size_bytes
+    if entry is None:
+        survey.new += 1
+        return NEW + encode_entry(fresh)
+    survey.changed += 1
+    return CHANGED + encode_entry(fresh)
+
+
+def wanted(plan_lines: Iterable[bytes]) -> Iterator[Listed]:
+    """Give the files a plan wants read, in order."""
+    for line in plan_lines:
+        if line[:1] in (NEW, CHANGED):
+            entry = decode_entry(line[1:])
+            yield Listed(entry.path, "file", entry.stat, entry.links)
+
+
+def entry_of_result(result: ReadResult, run: str) -> ManifestEntry:
+    """Turn what reading a file gave into its manifest entry."""
+    listed = result.listed
+    if result.problem is None:
+        return ManifestEntry(
+            path=listed.path,
+            kind="file",
+            state="changed" if result.changed else "good",
+            stat=result.stat,
+            sha256=result.sha256,
+            links=listed.links,
+            dicom=result.dicom,
+            note="changed while it was read" if result.changed else None,
+            since=run,
+        )
+    return ManifestEntry(
+        path=listed.path,
+        kind="file",
+        state="vanished" if result.stat is None else "unreadable",
+        stat=result.stat,
+        links=listed.links,
+        note=result.problem,
+        since=run,
+    )
+
+
+def finish(
+    plan_lines: Iterable[bytes],
+    read_lines: Iterable[bytes],
+    *,
+    out: LineSink,
+    delta: LineSink,
+    on_problem: Callable[[ManifestEntry], None],
+) -> ManifestTotals:
+    """Write the manifest's entries from a plan and what reading gave.
+
+    Args:
+        plan_lines: As `plan` wrote them.
+        read_lines: One entry line for each file the plan wanted read, in order.
+        out: Takes every entry line.
+        delta: Takes the entry lines that are new or differ from the last manifest.
+        on_problem: Told of every entry that is not good.
+    """
+    totals = ManifestTotals()
+    read = iter(read_lines)
+    for line in plan_lines:
+        mark = line[:1]
+        body = next(read) if mark in (NEW, CHANGED) else line[1:]
+        entry = decode_entry(body)
+        totals.add(entry)
+        if entry.state != "good":
+            on_problem(entry)
+        out.write(body)
+        if mark != UNCHANGED:
+            delta.write(body)
+    return totals
+
+
+def amendments(
+    listed: Iterable[Listed], manifest_lines: Iterable[bytes], run: str
+) -> Iterator[ManifestEntry]:
+    """Find what moved between the reading and the end of the engine's own reading.
+
+    Args:
+        listed: The store after the engine ended.
+        manifest_lines: Entry lines of this run's manifest.
+        run: Id of this run.
+
+    Yields:
+        The entries that must replace, or join, those of the manifest.
+    """
+    for item, _line, entry in merge(listed, manifest_lines):
+        amended = _amendment(item, entry, run)
+        if amended is not None:
+            yield amended
+
+
+def _amendment(item: Listed | None, entry: ManifestEntry | None, run: str) -> ManifestEntry | None:
+    if entry is None:
+        if item is None or (item.kind != "file" and item.problem is not None):
+            return None
+        fresh = _entry_of(item, run)
+        if item.kind != "file":
+            return fresh
+        return replace(fresh, state="changed", note="arrived during the backup")
+    if entry.state != "good" or entry.kind != "file":
+        return None
+    if item is None:
+        return replace(entry, state="changed", note="disappeared during the backup")
+    if not _is_unchanged(item, entry):
+        return replace(entry, state="changed", note="changed during the backup")
+    return None
+
+
+def amend(
+    manifest_lines: Iterable[bytes],
+    amended: Iterable[ManifestEntry],
+    *,
+    out: LineSink,
+    delta: LineSink,
+) -> ManifestTotals:
+    """Write a manifest's entries anew with amendments applied; both in manifest order."""
+    totals = ManifestTotals()
+    fixes = iter(amended)
+    fix = next(fixes, None)
+
+    def put(entry: ManifestEntry, line: bytes) -> None:
+        totals.add(entry)
+        out.write(line)
+
+    for line in manifest_lines:
+        entry = decode_entry(line)
+        while fix is not None and tree_key(fix.path) <= tree_key(entry.path):
+            fixed = encode_entry(fix)
+            put(fix, fixed)
+            delta.write(fixed)
+            replaced = fix.path == entry.path
+            fix = next(fixes, None)
+            if replaced:
+                break
+        else:
+            put(entry, line)
+    while fix is not None:
+        fixed = encode_entry(fix)
+        put(fix, fixed)
+        delta.write(fixed)
+        fix = next(fixes, None)
+    return totals
+
+
+def _entry_of(item: Listed, run: str) -> ManifestEntry:
+    state = "good"
+    if item.problem is not None:
+        state = "vanished" if item.stat is None and item.problem == "vanished" else "unreadable"
+    return ManifestEntry(
+        path=item.path,
+        kind=item.kind,
+        state=state,  # type: ignore[arg-type]
+        stat=item.stat,
+        target=item.target,
+        links=item.links,
+        note=item.problem,
+        since=run,
+    )
+
+
+def _is_unchanged(item: Listed, entry: ManifestEntry) -> bool:
+    """Whether the facts prove the content is the one that was hashed.
+
+    A coarse clock may hide a change made within the same tick as the reading; ctime in
+    nanoseconds on the file systems in use makes that window negligible.
+    """
+    if entry.state != "good" or item.kind != "file" or entry.kind != "file":
+        return False
+    return _facts(item.stat) == _facts(entry.stat) and item.stat is not None
+
+
+def _facts(stat: FileStat | None) -> tuple[int, int, int, int] | None:
+    return None if stat is None else (stat.size_bytes, stat.mtime_ns, stat.ctime_ns, stat.inode)
+
+
+def _count_before(survey: Survey, entry: ManifestEntry) -> None:
+    if entry.kind == "file" and entry.state != "vanished":
+        survey.before += 1
+        survey.before_bytes += _size(entry)
+
+
+def _size(entry: ManifestEntry) -> int:
+    return entry.stat.size_bytes if entry.stat is not None else 0
