@@ -71,19 +71,37 @@ class Tail(threading.Thread):
     Args:
         pipe: The pipe.
         over: Set once the child is over.
+        lines: Also given every piece; if it fails it is given no more, and the pipe is drained
+            all the same.
     """
 
-    def __init__(self, pipe: IO[bytes], over: threading.Event) -> None:
+    def __init__(self, pipe: IO[bytes], over: threading.Event, lines: Lines | None) -> None:
         super().__init__(name="stderr", daemon=True)
         self._pipe = pipe
         self._over = over
+        self._lines = lines
         self._kept = bytearray()
+        self.error: Exception | None = None
 
     def run(self) -> None:
         """Read until the end."""
         for chunk in chunks(self._pipe, self._over.is_set):
             self._kept += chunk
             del self._kept[:-STDERR_TAIL_BYTES]
+            self._deliver(chunk)
+        self._deliver(b"")
+
+    def _deliver(self, chunk: bytes) -> None:
+        if self._lines is None:
+            return
+        try:
+            if chunk:
+                self._lines.feed(chunk)
+            else:
+                self._lines.end()
+        except Exception as error:  # noqa: BLE001  (raised again by the thread that waits)
+            self.error = error
+            self._lines = None
 
     @property
     def kept(self) -> bytes:

@@ -57,6 +57,7 @@ def run(  # noqa: PLR0913  (one keyword for each fact of a start; a bag would on
     env: Mapping[str, str],
     timeout_s: float | None = None,
     on_stdout: Callable[[bytes], None] | None = None,
+    on_stderr: Callable[[bytes], None] | None = None,
     stdin: Iterable[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     stop: threading.Event | None = None,
@@ -72,6 +73,8 @@ def run(  # noqa: PLR0913  (one keyword for each fact of a start; a bag would on
         timeout_s: Seconds after which it is killed; None waits for ever.
         on_stdout: Called in this thread with each line of standard output, without its end of
             line; an exception it raises kills the program and is raised from here.
+        on_stderr: The same for standard error, called in a thread of its own; an exception it
+            raises is raised from here once the program has ended.
         stdin: Fed to standard input by a thread; an exception it raises kills the program
             before its input ends, so that a cut stream is never taken for a whole one, and is
             raised from here. None gives an empty standard input.
@@ -86,7 +89,7 @@ def run(  # noqa: PLR0913  (one keyword for each fact of a start; a bag would on
         EngineTimeoutError: It did not end within `timeout_s`.
         StoppedError: `stop` was set.
     """
-    launch = _Launch(argv, env, cwd, stdin, pass_fds, record)
+    launch = _Launch(argv, env, cwd, stdin, pass_fds, record, on_stderr)
     child = _Child(launch, _Limits(timeout_s, stop, grace_s))
     lines = Lines(on_stdout or (lambda _line: None), child.name)
     with child:
@@ -101,6 +104,7 @@ def stream(  # noqa: PLR0913  (as run)
     *,
     env: Mapping[str, str],
     timeout_s: float | None = None,
+    on_stderr: Callable[[bytes], None] | None = None,
     pass_fds: Sequence[int] = (),
     stop: threading.Event | None = None,
     record: Path | None = None,
@@ -117,6 +121,7 @@ def stream(  # noqa: PLR0913  (as run)
         argv: Program and arguments.
         env: The whole environment of the program.
         timeout_s: Seconds after which it is killed, the reader's own time included.
+        on_stderr: As for `run`.
         pass_fds: File descriptors the program inherits; they must stay open until the start.
         stop: Ends the program when set.
         record: Directory in which a note of the living child is kept for `reap_recorded`.
@@ -128,7 +133,7 @@ def stream(  # noqa: PLR0913  (as run)
         EngineTimeoutError: It did not end within `timeout_s`.
         StoppedError: `stop` was set.
     """
-    launch = _Launch(argv, env, cwd, None, pass_fds, record)
+    launch = _Launch(argv, env, cwd, None, pass_fds, record, on_stderr)
     child = _Child(launch, _Limits(timeout_s, stop, grace_s))
     with child:
         yield from child.output()
@@ -143,6 +148,7 @@ class _Launch:
     stdin: Iterable[bytes] | None
     pass_fds: Sequence[int]
     record: Path | None
+    on_stderr: Callable[[bytes], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +174,9 @@ class _Child:
         self._process = self._start()
         self._stdout = cast("IO[bytes]", self._process.stdout)
         self._stderr = cast("IO[bytes]", self._process.stderr)
-        self._tail = Tail(self._stderr, self._over)
+        on_stderr = self._launch.on_stderr
+        lines = None if on_stderr is None else Lines(on_stderr, self.name)
+        self._tail = Tail(self._stderr, self._over, lines)
         self._tail.start()
         try:
             if self._launch.record is not None:
@@ -188,6 +196,8 @@ class _Child:
 
     def finished(self) -> Finished:
         """Say how the program ended; only after the context was left."""
+        if self._tail.error is not None:
+            raise self._tail.error
         return self._result
 
     def output(self) -> Generator[bytes, None, None]:

@@ -318,3 +318,19 @@ def test_memory_stays_bounded_while_a_lot_is_read() -> None:
     tracemalloc.stop()
     assert count == 2_000_000
     assert peak < 8_000_000
+
+
+def test_lines_of_stderr_are_delivered_although_only_a_tail_is_kept() -> None:
+    lines: list[bytes] = []
+    finished = run(["sh", "-c", "seq 50000 >&2"], env=ENV, on_stderr=lines.append)
+    assert len(lines) == 50_000
+    assert lines[0] == b"1"
+    assert len(finished.stderr_tail) == 64 * 1024
+
+
+def test_an_error_in_the_stderr_reader_is_raised_and_hangs_nothing() -> None:
+    def reader(line: bytes) -> None:
+        raise ValueError("stderr reader failed")
+
+    with pytest.raises(ValueError, match="stderr reader failed"):
+        run(["sh", "-c", "seq 100000 >&2"], env=ENV, on_stderr=reader, timeout_s=20)

@@ -1,0 +1,293 @@
+"""The command lines of restic, built by pure functions.
+
+Nothing here is secret and nothing names an image: the password comes through a pipe, the paths
+to restore through a file descriptor, and the folder to back up is the working directory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+
+HOST = "orchestrator"
+"""The host name in every snapshot: pinned, so that moving to another machine changes nothing."""
+
+_PACK_SIZE_MIB = "64"
+_GROUP_BY = "host,paths"
+_FULL_ID = re.compile(r"[0-9a-f]{64}")
+_TAG = re.compile(r"[^,\s\x00]+")
+_MAX_UNUSED = re.compile(r"unlimited|[0-9]+(\.[0-9]+)?%|[0-9]+[kKmMgGtT]?")
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a repository is opened.
+
+    Attributes:
+        program: Path of restic.
+        location: Where the repository is, as restic writes it; never with a credential.
+        cache_dir: restic's cache; None uses none, so that nothing it holds can hide damage.
+        read_only: The repository is a replica: no lock is taken and no cache used.
+    """
+
+    program: str
+    location: str
+    cache_dir: Path | None
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeepPolicy:
+    """How many snapshots are kept; the newest of each period counts. 0 asks for none.
+
+    Attributes:
+        last: Newest snapshots.
+        hourly: Hours.
+        daily: Days.
+        weekly: Weeks.
+        monthly: Months.
+        yearly: Years.
+    """
+
+    last: int = 0
+    hourly: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    yearly: int = 0
+
+
+def opening(how: Opening, *, password_fd: int, lock: bool = True) -> tuple[str, ...]:
+    """Return the start of every command line.
+
+    Args:
+        how: How the repository is opened.
+        password_fd: File descriptor from which the password can be read once.
+        lock: Take a lock where locks are kept.
+    """
+    argv = [how.program, "--repo", how.location, "--json"]
+    argv += ["--password-command", f"cat /dev/fd/{password_fd}"]
+    if how.read_only or not lock:
+        argv.append("--no-lock")
+    if how.read_only or how.cache_dir is None:
+        argv.append("--no-cache")
+    else:
+        argv += ["--cache-dir", str(how.cache_dir)]
+    return tuple(argv)
+
+
+def retry_lock(seconds: int) -> tuple[str, ...]:
+    """Return the option that waits for another's lock; none for 0 seconds."""
+    return ("--retry-lock", f"{seconds}s") if seconds > 0 else ()
+
+
+def init() -> tuple[str, ...]:
+    """Make a repository."""
+    return ("init", "--repository-version", "2")
+
+
+def cat_config() -> tuple[str, ...]:
+    """Show the repository's config."""
+    return ("cat", "config")
+
+
+def backup(tags: Sequence[str], *, parent: str | None) -> tuple[str, ...]:
+    """Back up the working directory; its content lies at the snapshot's root.
+
+    Args:
+        tags: Tags of the snapshot.
+        parent: Full id of the snapshot to compare with; None lets restic take the newest one of
+            the same folder.
+
+    Raises:
+        UsageError: A tag or the parent's id is malformed.
+    """
+    argv = [*_new_snapshot(tags), "--no-scan"]
+    if parent is not None:
+        argv += ["--parent", full_id(parent)]
+    return (*argv, ".")
+
+
+def backup_stream(name: str, tags: Sequence[str]) -> tuple[str, ...]:
+    """Back up standard input as one file at the snapshot's root.
+
+    Raises:
+        UsageError: The name is not a plain file name, or a tag is malformed.
+    """
+    if not name or "/" in name or "\x00" in name:
+        raise UsageError("a stream is stored under a plain file name")
+    return (*_new_snapshot(tags), "--stdin", "--stdin-filename", name)
+
+
+def _new_snapshot(tags: Sequence[str]) -> list[str]:
+    argv = ["backup", "--host", HOST, "--group-by", _GROUP_BY, "--pack-size", _PACK_SIZE_MIB]
+    for tag in tags:
+        argv += ["--tag", _checked_tags([tag])]
+    return argv
+
+
+def snapshots(*, ids: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
+    """List snapshots, all or those named, with all of the tags.
+
+    Raises:
+        UsageError: An id or a tag is malformed.
+    """
+    return ("snapshots", *_tag_filter(tags), *(full_id(one) for one in ids))
+
+
+def ls(snapshot_id: str) -> tuple[str, ...]:
+    """List what is in a snapshot.
+
+    Raises:
+        UsageError: The id is malformed.
+    """
+    return ("ls", full_id(snapshot_id))
+
+
+def dump(snapshot_id: str, path: str) -> tuple[str, ...]:
+    """Write one file of a snapshot to standard output.
+
+    Raises:
+        UsageError: The id is malformed.
+    """
+    return ("dump", full_id(snapshot_id), "/" + path.lstrip("/"))
+
+
+def restore(snapshot_id: str, target: Path, *, include_fd: int | None) -> tuple[str, ...]:
+    """Restore a snapshot.
+
+    Args:
+        snapshot_id: Full id.
+        target: Where to; files that are there already are left alone.
+        include_fd: File descriptor with the patterns of what to restore; None restores all.
+
+    Raises:
+        UsageError: The id is malformed.
+    """
+    argv = ["restore", full_id(snapshot_id), "--target", str(target), "--overwrite", "never"]
+    if include_fd is not None:
+        argv += ["--include-file", f"/dev/fd/{include_fd}"]
+    return tuple(argv)
+
+
+def check(*, read_data: bool, subset: tuple[int, int] | None) -> tuple[str, ...]:
+    """Check the repository's structure, and all or a part of its data.
+
+    Args:
+        read_data: Read every pack.
+        subset: Read part n of t of the packs, 1 <= n <= t.
+
+    Raises:
+        UsageError: The subset is out of range.
+    """
+    if subset is not None:
+        part, parts = subset
+        if not 1 <= part <= parts <= 256:
+            raise UsageError("a part of the data is given as n/t with 1 <= n <= t <= 256")
+        return ("check", "--read-data-subset", f"{part}/{parts}")
+    return ("check", "--read-data") if read_data else ("check",)
+
+
+def forget_plan(policy: KeepPolicy, *, tags: Sequence[str]) -> tuple[str, ...]:
+    """Ask which snapshots with these tags a policy would keep, changing nothing.
+
+    All of them form one group, whatever their paths: a store that moved to another folder keeps
+    one line of snapshots.
+
+    Raises:
+        UsageError: The policy keeps nothing, or a tag is malformed or missing.
+    """
+    if not tags:
+        raise UsageError("a rotation names the tags of the snapshots it is about")
+    fields = ("last", "hourly", "daily", "weekly", "monthly", "yearly")
+    counts = {field: getattr(policy, field) for field in fields}
+    if min(counts.values()) < 0 or not any(counts.values()):
+        raise UsageError("a rotation that keeps no snapshot is refused")
+    argv = ["forget", "--dry-run", "--group-by", "host", *_tag_filter(tags)]
+    for field, count in counts.items():
+        if count:
+            argv += [f"--keep-{field}", str(count)]
+    return tuple(argv)
+
+
+def forget(ids: Sequence[str]) -> tuple[str, ...]:
+    """Remove snapshots.
+
+    Raises:
+        UsageError: An id is malformed, or there is none: restic would take that for all.
+    """
+    if not ids:
+        raise UsageError("no snapshot was named")
+    return ("forget", *(full_id(one) for one in ids))
+
+
+def prune(max_unused: str | None) -> tuple[str, ...]:
+    """Remove what no snapshot needs.
+
+    Args:
+        max_unused: How much that is not needed may stay (``0``, ``5%``, ``200M``,
+            ``unlimited``); None leaves it to restic, which tolerates 5 %.
+
+    Raises:
+        UsageError: `max_unused` is malformed.
+    """
+    if max_unused is None:
+        return ("prune", "--pack-size", _PACK_SIZE_MIB)
+    if _MAX_UNUSED.fullmatch(max_unused) is None:
+        raise UsageError("the tolerated rest is written as 0, 5%, 200M or unlimited")
+    return ("prune", "--pack-size", _PACK_SIZE_MIB, "--max-unused", max_unused)
+
+
+def unlock() -> tuple[str, ...]:
+    """Remove stale locks, never others."""
+    return ("unlock",)
+
+
+def list_locks() -> tuple[str, ...]:
+    """List the ids of all locks."""
+    return ("list", "locks")
+
+
+def cat_lock(lock_id: str) -> tuple[str, ...]:
+    """Show one lock.
+
+    Raises:
+        UsageError: The id is malformed.
+    """
+    return ("cat", "lock", full_id(lock_id))
+
+
+def repair_index() -> tuple[str, ...]:
+    """Build the index anew from the packs that are there."""
+    return ("repair", "index")
+
+
+def list_keys() -> tuple[str, ...]:
+    """List the keys that open the repository."""
+    return ("key", "list")
+
+
+def full_id(text: str) -> str:
+    """Return an id that is written in full.
+
+    Raises:
+        UsageError: It is not; a short id may mean another snapshot tomorrow, `latest` does.
+    """
+    if _FULL_ID.fullmatch(text) is None:
+        raise UsageError("an id of restic is given in full, as 64 hexadecimal digits")
+    return text
+
+
+def _tag_filter(tags: Sequence[str]) -> tuple[str, ...]:
+    return ("--tag", _checked_tags(tags)) if tags else ()
+
+
+def _checked_tags(tags: Sequence[str]) -> str:
+    for tag in tags:
+        if _TAG.fullmatch(tag) is None:
+            raise UsageError("a tag is one word without a comma")
+    return ",".join(tags)
