@@ -6,12 +6,11 @@ device, never by a sweep over all of them.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,11 +52,6 @@ class LoopFileSystem:
     def unmount(self, at: Path | None = None, *, lazily: bool = False) -> None:
         """Unmount it; lazily is what pulling it out comes to."""
         _run("umount", *(["-l"] if lazily else []), at or self.mount_point)
-
-    @property
-    def is_mounted(self) -> bool:
-        """Whether it is mounted at its mount point, on top of whatever is there."""
-        return os.stat(self.mount_point).st_rdev == 0 and os.path.ismount(self.mount_point)
 
 
 @contextmanager
@@ -119,7 +113,5 @@ def loop_medium(tmp_path: Path) -> Iterator[LoopFileSystem]:
 @pytest.fixture
 def make_loop(tmp_path: Path) -> Iterator[Callable[..., LoopFileSystem]]:
     """Give a function that makes further file systems, all taken down at the end."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda **options: stack.enter_context(loop_file_system(tmp_path, **options))
