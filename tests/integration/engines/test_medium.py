@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.engines import medium_identity
+from orchestrator.engines.layout import RepositoryFile
 from orchestrator.engines.medium import MediumHandle, NewMedium, add, open_medium
 from orchestrator.engines.medium_identity import FOLDER
 from orchestrator.engines.medium_release import is_mounted, mount, power_off, release
 from orchestrator.engines.medium_search import MountedMedium, find
-from orchestrator.engines.layout import RepositoryFile
 from orchestrator.errors import (
     DamageError,
     EngineError,
