@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple, Protocol, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog.bulk import BATCH, batches, stream, table_of, upsert
 from orchestrator.catalog.copy_tables import CopyFile, CopyState
+from orchestrator.catalog.receipts import ListedFile, StoredReceipt
 from orchestrator.catalog.tables import Repository
-from orchestrator.catalog.upsert import BATCH, batches, table_of, upsert
 
 FileState = Literal["good", "damaged", "missing", "removed"]
 
@@ -24,58 +25,6 @@ _KEY = ("copy", "medium", "repository_id")
 CopyKey = tuple[str, str, str]
 """One repository in one copy: name of the copy, id of the medium (`copy_tables.NO_MEDIUM` for a
 copy that is not kept on media), restic's full repository id."""
-
-
-class FileName(Protocol):
-    """A repository file as it is listed."""
-
-    @property
-    def kind(self) -> str:
-        """Its folder."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """Its length."""
-        ...
-
-
-class ListedFile(Protocol):
-    """A repository file as a place lists it."""
-
-    @property
-    def file(self) -> FileName:
-        """What it is."""
-        ...
-
-    @property
-    def version_id(self) -> str | None:
-        """The bucket's version id."""
-        ...
-
-
-class StoredReceipt(Protocol):
-    """What a place said of a file it has stored."""
-
-    @property
-    def file(self) -> FileName:
-        """What was stored."""
-        ...
-
-    @property
-    def version_id(self) -> str | None:
-        """The bucket's version id."""
-        ...
-
-    @property
-    def retain_until(self) -> dt.datetime | None:
-        """Until when the bucket protects it."""
-        ...
 
 
 class HeldFile(NamedTuple):
@@ -120,9 +69,8 @@ def inventory(
         sa.select(*(table.c[name] for name in HeldFile._fields))
         .where(*_is(table, key), table.c.state.in_(states))
         .order_by(table.c.kind, table.c.name)
-        .execution_options(yield_per=BATCH)
     )
-    for row in session.connection().execute(query):
+    for row in stream(session, query):
         yield HeldFile._make(row)
 
 

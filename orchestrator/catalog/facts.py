@@ -6,8 +6,8 @@ import datetime as dt
 
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog.bulk import upsert
 from orchestrator.catalog.tables import SiteFact
-from orchestrator.catalog.upsert import upsert
 
 
 def put(session: Session, key: str, *, value: str, now: dt.datetime) -> None:

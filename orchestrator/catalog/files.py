@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from orchestrator.catalog.bulk import BATCH, batches, stream, table_of, upsert
 from orchestrator.catalog.encryption import FieldKeys
 from orchestrator.catalog.tables import File
-from orchestrator.catalog.upsert import BATCH, batches, table_of, upsert
 from orchestrator.manifest import ManifestEntry
 
 StudyDate = Callable[[dict[str, str]], tuple[dt.date, str] | None]
@@ -111,11 +111,10 @@ def entries_of_study(
         sa.select(_file.c.path_key, _file.c.path_enc, _file.c.sha256, _file.c.size_bytes)
         .where(_file.c.store == store, _file.c.study_key == study_key)
         .order_by(_file.c.id)
-        .execution_options(yield_per=BATCH)
     )
     if present_only:
         query = query.where(_file.c.gone_run.is_(None))
-    for path_key, path_enc, sha256, size_bytes in session.connection().execute(query):
+    for path_key, path_enc, sha256, size_bytes in stream(session, query):
         yield StudyFile(_path(store, path_key, path_enc, keys), sha256, size_bytes)
 
 
@@ -132,9 +131,8 @@ def paths_for_hashes(
             sa.select(_file.c.sha256, _file.c.store, _file.c.path_key, _file.c.path_enc)
             .where(_file.c.sha256.in_(batch))
             .order_by(_file.c.sha256, _file.c.id)
-            .execution_options(yield_per=BATCH)
         )
-        for sha256, store, path_key, path_enc in session.connection().execute(query):
+        for sha256, store, path_key, path_enc in stream(session, query):
             yield sha256, store, _path(store, path_key, path_enc, keys)
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog.bulk import upsert
 from orchestrator.catalog.tables import Repository, StoreState
-from orchestrator.catalog.upsert import upsert
 
 
 def add(session: Session, repository: Repository) -> None:

@@ -11,9 +11,9 @@ import datetime as dt
 
 from sqlmodel import Session
 
+from orchestrator.catalog.bulk import insert_missing
 from orchestrator.catalog.encryption import FieldKeys
 from orchestrator.catalog.tables import SiteFact
-from orchestrator.catalog.upsert import insert_missing
 from orchestrator.errors import CredentialError, DamageError
 
 SEAL_PREFIX = "catalog."

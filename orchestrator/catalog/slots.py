@@ -10,9 +10,9 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog.bulk import insert_missing
 from orchestrator.catalog.runs import Outcome
 from orchestrator.catalog.tables import JobSlot
-from orchestrator.catalog.upsert import insert_missing
 
 
 def claim(session: Session, job: str, *, slot: str, run_id: str | None, now: dt.datetime) -> bool:

@@ -10,8 +10,8 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog.bulk import BATCH, batches, table_of, upsert
 from orchestrator.catalog.tables import Snapshot
-from orchestrator.catalog.upsert import BATCH, batches, table_of, upsert
 from orchestrator.errors import NotFoundError, UsageError
 
 SnapshotKind = Literal["data", "manifest", "state"]

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session
 
+from orchestrator.catalog.bulk import table_of
 from orchestrator.catalog.tables import File
-from orchestrator.catalog.upsert import table_of
 
 _file = table_of(File)
 

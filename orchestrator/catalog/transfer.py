@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from orchestrator.catalog import schema
+from orchestrator.catalog.bulk import BATCH, batches, stream, table_of
 from orchestrator.catalog.seal import SEAL_PREFIX
 from orchestrator.catalog.tables import File, metadata
-from orchestrator.catalog.upsert import BATCH, batches, table_of
 from orchestrator.errors import ConfigError, DamageError, RefusedError
 
 FORMAT = 1
@@ -35,13 +35,8 @@ def export_rows(session: Session) -> Iterator[bytes]:
     count = 0
     for table in _tables():
         columns = _columns(table)
-        query = (
-            sa.select(*columns)
-            .where(*_portable(table))
-            .order_by(*table.primary_key.columns)
-            .execution_options(yield_per=BATCH)
-        )
-        for row in session.connection().execute(query):
+        query = sa.select(*columns).where(*_portable(table)).order_by(*table.primary_key.columns)
+        for row in stream(session, query):
             values = {
                 column.name: _plain(value) for column, value in zip(columns, row, strict=True)
             }

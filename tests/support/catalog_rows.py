@@ -34,7 +34,7 @@ def entry(
         path=path,
         kind="file",
         state=state,  # type: ignore[arg-type]
-        stat=FileStat(size, 1_700_000_000_123_456_789, 1, 2),
+        stat=FileStat(size, 1_700_000_000_111_222_333, 1, 2),
         sha256=sha256,
         dicom=dicom,
         since=since,

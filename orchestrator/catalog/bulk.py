@@ -1,4 +1,4 @@
-"""Insert-or-update in bulk, alike on both databases."""
+"""Many rows at once, in and out, alike on both databases; memory stays bounded."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def table_of(row_type: type[Row]) -> sa.Table:
 
 
 def insert_missing(session: Session, row_type: type[Row], rows: list[dict[str, Any]]) -> int:
-    """Insert the rows that are not there yet and leave the others as they are.
+    """Insert the few rows that are not there yet and leave the others as they are.
 
     Args:
         session: A writing session.
@@ -33,11 +33,12 @@ def insert_missing(session: Session, row_type: type[Row], rows: list[dict[str, A
         rows: Values by column name.
 
     Returns:
-        How many were inserted; only meaningful for a single row.
+        How many were inserted.
     """
-    statement = _insert(session, row_type).on_conflict_do_nothing()
-    result = session.connection().execute(statement, rows)
-    return int(result.rowcount)
+    # what is returned is what was inserted; a row count is not to be had from both drivers
+    returned = table_of(row_type).primary_key.columns
+    statement = _insert(session, row_type).on_conflict_do_nothing().returning(*returned)
+    return sum(len(session.connection().execute(statement, row).all()) for row in rows)
 
 
 def upsert(
@@ -75,6 +76,13 @@ def upsert(
         session.connection().execute(statement, [dict(row) for row in batch])
         count += len(batch)
     return count
+
+
+def stream(session: Session, query: sa.Select[Any]) -> Iterator[tuple[Any, ...]]:
+    """Yield rows as they are fetched; the iterator ends with its transaction."""
+    with session.connection().execute(query.execution_options(yield_per=BATCH)) as result:
+        for row in result:
+            yield tuple(row)
 
 
 def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
