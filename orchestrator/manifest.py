@@ -135,16 +135,19 @@ def decode_header(line: bytes) -> ManifestHeader:
     Raises:
         ValueError: The line is no manifest header of a known format.
     """
-    body = json.loads(line)
-    if body.get("manifest") != FORMAT:
-        raise ValueError(f"manifest format {body.get('manifest')!r} is not known")
-    return ManifestHeader(
-        store=body["store"],
-        repository=body["repository"],
-        root=_bytes(body, "root"),
-        run=body["run"],
-        taken_at=body["taken_at"],
-    )
+    try:
+        body = json.loads(line)
+        if body["manifest"] != FORMAT:
+            raise ValueError(f"manifest format {body['manifest']!r} is not known")
+        return ManifestHeader(
+            store=body["store"],
+            repository=body["repository"],
+            root=_bytes(body, "root"),
+            run=body["run"],
+            taken_at=body["taken_at"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a manifest header") from error
 
 
 def encode_entry(entry: ManifestEntry) -> bytes:
@@ -212,11 +215,18 @@ def encode_totals(totals: ManifestTotals) -> bytes:
 
 
 def decode_totals(line: bytes) -> ManifestTotals | None:
-    """Return the footer, or None if the line is an entry."""
+    """Return the footer, or None if the line is an entry.
+
+    Raises:
+        ValueError: The line is a damaged footer.
+    """
     if not line.startswith(b'{"totals":'):
         return None
-    body = json.loads(line)["totals"]
-    return ManifestTotals(body["entries"], body["files"], body["bytes"], body["states"])
+    try:
+        body = json.loads(line)["totals"]
+        return ManifestTotals(body["entries"], body["files"], body["bytes"], body["states"])
+    except (KeyError, TypeError) as error:
+        raise ValueError("not a manifest footer") from error
 
 
 def _line(body: dict[str, Any]) -> bytes:
