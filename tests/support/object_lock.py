@@ -16,7 +16,10 @@ from typing import Any
 
 import botocore.session
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 
 from deploy.lab.object_lock_server import ObjectLockServer
 from deploy.policies.merge import merged
@@ -24,8 +27,10 @@ from orchestrator.clock import SystemClock
 from orchestrator.engines.bucket.bucket import Bucket
 from orchestrator.engines.bucket.settings import BucketSettings
 from orchestrator.keys.secret import Secret
+from tests.support.faulty_network import Unlock
 
 _numbers = itertools.count(1)
+_session = botocore.session.Session()
 
 
 @pytest.fixture(scope="session")
@@ -121,7 +126,7 @@ class s3:
     def __init__(self, server: ObjectLockServer, user: str | None) -> None:
         keys = server.credentials[user] if user else {}
         unsigned = botocore.UNSIGNED if user is None else "s3v4"
-        self.client = botocore.session.Session().create_client(
+        self.client = _session.create_client(
             "s3",
             region_name="us-east-1",
             endpoint_url=server.endpoint,
@@ -149,3 +154,22 @@ def wait_until(instant_reached: Any, limit_s: float = 15.0) -> None:
     while not instant_reached():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.05)
+
+
+def unlocking(server: ObjectLockServer, user: str = "writer") -> Unlock:
+    """A server that forgets the locks asked for: the proxy strips them and signs again."""
+    keys = server.credentials[user]
+    signer = S3SigV4Auth(Credentials(keys["access_key"], keys["secret_key"]), "s3", "us-east-1")
+
+    def sign(method: str, path: str, body: bytes, headers: dict[str, str]) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in headers.items()
+            if not name.lower().startswith(("x-amz-object-lock", "authorization", "x-amz-date"))
+        }
+        url = f"http://{headers['Host']}{path}"
+        request = AWSRequest(method=method, url=url, data=body, headers=kept)
+        signer.add_auth(request)
+        return dict(request.headers.items())
+
+    return Unlock(sign)

@@ -6,12 +6,14 @@ imported at the first request only: it is heavy.
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from orchestrator.clock import Clock
 from orchestrator.engines.bucket.faults import is_passing, translate
@@ -22,6 +24,8 @@ PIECE_BYTES = 1 << 20
 _LONGEST_BACKOFF_S = 10.0
 
 _Answer = TypeVar("_Answer")
+
+_making = threading.Lock()  # botocore makes clients in one thread at a time only
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +47,6 @@ class Door:
         self.clock = clock
         self._access_key = access_key
         self._secret_key = secret_key
-        self._lock = threading.Lock()
         self._client: Any = None
 
     def call(self, operation: str, what: str, **arguments: Any) -> dict[str, Any]:
@@ -128,7 +131,7 @@ class Door:
 
     def close(self) -> None:
         """Close the connections."""
-        with self._lock:
+        with _making:
             client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -153,13 +156,12 @@ class Door:
             body.close()
 
     def _connected(self) -> Any:
-        with self._lock:
+        with _making:
             if self._client is None:
                 self._client = self._connect()
             return self._client
 
     def _connect(self) -> Any:
-        import botocore.session
         from botocore.config import Config
 
         settings = self.settings
@@ -168,14 +170,6 @@ class Door:
                 f"copy {settings.copy}: the certificate authority's file is not there",
                 hint=f"put it where copies.{settings.copy}.ca_file says",
             )
-        # neither a profile nor a configuration file of whoever runs this may change the requests
-        session = botocore.session.Session(
-            session_vars={
-                "profile": (None, None, None, None),
-                "config_file": (None, None, "/dev/null", None),
-                "credentials_file": (None, None, "/dev/null", None),
-            }
-        )
         config = Config(
             signature_version="s3v4",
             connect_timeout=settings.connect_timeout_s,
@@ -190,7 +184,9 @@ class Door:
             response_checksum_validation="when_required",
         )
         try:
-            return session.create_client(
+            if not urlsplit(settings.endpoint).hostname:  # botocore would go to Amazon's
+                raise ValueError("no host")
+            return _session().create_client(
                 "s3",
                 region_name=settings.region,
                 endpoint_url=settings.endpoint,
@@ -204,3 +200,20 @@ class Door:
                 f"copy {settings.copy}: endpoint or region is not usable",
                 hint=f"correct copies.{settings.copy}.endpoint: https://host[:port]",
             ) from error
+
+
+@functools.cache
+def _session() -> Any:
+    """Return the session all clients are made from: it has read the service's model once.
+
+    Neither a profile nor a configuration file of whoever runs this may change the requests.
+    """
+    import botocore.session
+
+    return botocore.session.Session(
+        session_vars={
+            "profile": (None, None, None, None),
+            "config_file": (None, None, "/dev/null", None),
+            "credentials_file": (None, None, "/dev/null", None),
+        }
+    )

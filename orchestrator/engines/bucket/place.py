@@ -66,6 +66,14 @@ class BucketPlace:
         """How many `put` calls may usefully run at once."""
         return self._door.settings.workers
 
+    @property
+    def removes_at_once(self) -> bool:
+        """Object Lock keeps files; they leave by the sweeper when their lock has ended."""
+        return False
+
+    def flush(self) -> None:
+        """Do nothing: a put is durable when the server has answered."""
+
     def list(self) -> Iterator[StoredFile]:
         """List every file in `layout.LIST_ORDER`, each with the version that is right.
 
