@@ -9,7 +9,6 @@ Source: DICOM PS3.5 sections 7.1-7.5 (data elements, sequences), A.5 (deflate); 
 
 from __future__ import annotations
 
-import io
 import struct
 import zlib
 from collections.abc import Callable
@@ -60,8 +59,6 @@ _WINDOW_BYTES = 8192
 _MAX_ELEMENTS = 20_000
 _MAX_DEFLATED_BYTES = 256 * 1024
 _MAX_INFLATED_BYTES = 1024 * 1024
-_MAX_PYDICOM_READS = 50_000
-_MAX_PYDICOM_BYTES = 8 * 1024 * 1024
 
 _SHORT_VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split()
@@ -259,65 +256,3 @@ def _skip_sequence(window: _Window, position: int, *, explicit: bool) -> int:
         else:
             position = start + length
     raise _OddError
-
-
-class BoundedFile(io.RawIOBase):
-    """A file for pydicom that ends early rather than be read without bound.
-
-    Hostile files can make a parser build millions of objects; after a set number of reads or
-    bytes this one reports the end of the file.
-
-    Args:
-        head: The first bytes of the file.
-        pread: Reads what lies beyond: `(length, offset) -> bytes`.
-    """
-
-    def __init__(self, head: bytes, pread: Pread) -> None:
-        super().__init__()
-        self._head = head
-        self._pread = pread
-        self._at = 0
-        self._window = b""
-        self._window_at = 0
-        self._reads_left = _MAX_PYDICOM_READS
-        self._bytes_left = _MAX_PYDICOM_BYTES
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return up to `size` bytes; fewer at the end of the file or of the allowance."""
-        wanted = self._bytes_left if size is None or size < 0 else min(size, self._bytes_left)
-        self._reads_left -= 1
-        if self._reads_left < 0 or wanted == 0:
-            return b""
-        piece = self._piece(wanted)
-        self._at += len(piece)
-        self._bytes_left -= len(piece)
-        return piece
-
-    def _piece(self, wanted: int) -> bytes:
-        end = self._at + wanted
-        if end <= len(self._head):
-            return self._head[self._at : end]
-        start = self._at - self._window_at
-        if start < 0 or start + wanted > len(self._window):
-            self._window = self._pread(max(wanted, _WINDOW_BYTES), self._at)
-            self._window_at, start = self._at, 0
-        return self._window[start : start + wanted]
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Move to `offset` from the start or the current position."""
-        if whence not in (io.SEEK_SET, io.SEEK_CUR):
-            raise io.UnsupportedOperation("seek from the end")
-        self._at = max(0, offset + (self._at if whence == io.SEEK_CUR else 0))
-        return self._at
-
-    def tell(self) -> int:
-        """Return the current position."""
-        return self._at
-
-    def readable(self) -> bool:
-        """Say that this can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Say that this can seek."""
-        return True

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from orchestrator.dicom import fast
+from orchestrator.dicom.bounded import BoundedFile
 from orchestrator.dicom.fast import FIELDS, LAST_TAG, NotPlainError, Pread
 
 if TYPE_CHECKING:
@@ -173,14 +174,14 @@ def _scan(head: bytes, pread: Pread, stop_at: int | None) -> dict[int, bytes]:
     if inflated is not None:
         meta, body = inflated
         dataset = read_dataset(
-            cast(BinaryIO, fast.BoundedFile(body, _nothing_more)),
+            cast(BinaryIO, BoundedFile(body, _nothing_more)),
             is_implicit_VR=False,
             is_little_endian=True,
             stop_when=is_past,
             specific_tags=wanted,
         )
         return meta | _raw_values(dataset)
-    file = cast(BinaryIO, fast.BoundedFile(head, pread))
+    file = cast(BinaryIO, BoundedFile(head, pread))
     if stop_at is not None:
         dataset = read_partial(file, stop_when=is_past, force=True, specific_tags=wanted)
     else:
