@@ -112,6 +112,8 @@ class FaultyNetwork:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every small answer waits 40 ms
+    wbufsize = 1 << 16
     proxy: FaultyNetwork
 
     def setup(self) -> None:
@@ -132,6 +134,11 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
         except OSError:
             self.close_connection = True
+
+    def handle_expect_100(self) -> bool:
+        super().handle_expect_100()
+        self.wfile.flush()
+        return True
 
     def do_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))

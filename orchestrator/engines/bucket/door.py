@@ -184,8 +184,9 @@ class Door:
             response_checksum_validation="when_required",
         )
         try:
-            if not urlsplit(settings.endpoint).hostname:  # botocore would go to Amazon's
-                raise ValueError("no host")
+            address = urlsplit(settings.endpoint)
+            if not address.hostname or address.port == 0:  # without one, botocore goes to Amazon
+                raise ValueError("no host or port")
             return _session().create_client(
                 "s3",
                 region_name=settings.region,
