@@ -23,11 +23,11 @@ help: ## say what there is
 
 setup: ## make .venv from the hashed lock file
 	@deploy/lab/install-packages.sh setup
-	@$(MAKE) $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 
 demo: ## the nightly 3-2-1 from start to proof, in under three minutes
 	@deploy/lab/install-packages.sh demo
-	@$(MAKE) $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 	@deploy/lab/get-restic.sh >/dev/null
 	@$(BIN)/python deploy/lab/demo.py
 
@@ -51,7 +51,7 @@ format: $(INSTALLED) ## let ruff put the source in order
 
 bench: ## speed against plain restic and borg, as ratios within one run
 	@deploy/lab/install-packages.sh bench
-	@$(MAKE) $(INSTALLED)
+	@$(MAKE) -s $(INSTALLED)
 	@deploy/lab/get-restic.sh >/dev/null
 	@$(BIN)/python benchmarks/run.py
 
@@ -71,7 +71,7 @@ $(INSTALLED): $(LOCK) pyproject.toml
 	  { echo 'Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 ...' >&2; exit 1; }
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || \
 	  { echo 'making $(VENV)'; rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
 	  --no-build-isolation --editable .
 	@touch $@
