@@ -1,0 +1,281 @@
+"""The keyring: every key of a site, each wrapped, in one file.
+
+A repository's password is 32 random bytes that nobody sees; so are the site's own keys. Each is
+sealed with AES-256-GCM under the key file and bound to the keyring's id, its purpose and its
+name, so that no wrap can take another's place. A keyed digest covers the whole file: what is not
+secret in it, such as the key ids a repository is known to have, cannot be changed unseen either.
+
+Knows nothing of restic but that a repository has an id and keys have ids.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from orchestrator.errors import (
+    CredentialError,
+    EngineError,
+    NotFoundError,
+    RefusedError,
+    UsageError,
+)
+from orchestrator.keys.key_file import (
+    create_key_file,
+    decode_site_key,
+    encode_site_key,
+    key_file_id,
+    read_key_file,
+)
+from orchestrator.keys.keyring_file import (
+    Entry,
+    KeyringFile,
+    check_digest,
+    decode,
+    encode,
+    seal,
+    unseal,
+)
+from orchestrator.keys.private_file import PrivateFile
+from orchestrator.keys.secret import Secret
+
+SECRET_BYTES = 32
+SITE_KEYS = ("integrity", "catalog", "pseudonym", "stream")
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class Keyring:
+    """An open keyring; made by `create` and `open`.
+
+    Several processes may use one keyring at a time: a change reads the file anew under a lock.
+    """
+
+    def __init__(self, path: Path, key: bytes, file: KeyringFile) -> None:
+        self._path = path
+        self._key = key
+        self._file = file
+
+    @classmethod
+    def create(cls, path: Path, key_file: Path) -> Keyring:
+        """Make a keyring with the site's own keys, and its key file.
+
+        Args:
+            path: Where; nothing may be there yet.
+            key_file: Where the key file is to be; one that is there already is used.
+
+        Raises:
+            RefusedError: A keyring is there already.
+            CredentialError, DamageError: A file is at `key_file` that cannot be used.
+            EngineError: The disk refuses.
+        """
+        _make_folder(path.parent)
+        with _locked(path):
+            if os.path.lexists(path):
+                raise RefusedError(
+                    f"the keyring {path} exists already and is not overwritten",
+                    hint="without it no copy can be opened: move it away only with a recovery kit",
+                )
+            key = create_key_file(key_file)
+            file = KeyringFile(os.urandom(16).hex(), ())
+            for name in SITE_KEYS:
+                entry = seal(file, Entry("site", name), os.urandom(SECRET_BYTES), key)
+                file = file.with_entry(entry)
+            keyring = cls(path, key, file)
+            keyring._write(file)
+        return keyring
+
+    @classmethod
+    def open(cls, path: Path, key_file: Path) -> Keyring:
+        """Open a keyring with its key file.
+
+        Raises:
+            CredentialError: Keyring or key file is missing, may not be read, or they do not
+                belong together; or others may read the key file.
+            DamageError: Keyring or key file is damaged or was changed.
+        """
+        return cls._open(path, read_key_file(key_file))
+
+    @classmethod
+    def open_with_site_key(cls, path: Path, site_key: Secret) -> Keyring:
+        """Open a keyring with the site key that the recovery kit prints.
+
+        Raises:
+            CredentialError: As `open`, or the text is no site key.
+            DamageError: The keyring is damaged or was changed.
+        """
+        return cls._open(path, decode_site_key(site_key))
+
+    @classmethod
+    def _open(cls, path: Path, key: bytes) -> Keyring:
+        return cls(path, key, _read(path, key))
+
+    @property
+    def id(self) -> str:
+        """The keyring's own id, 32 hex digits."""
+        return self._file.id
+
+    def add_repository(self, name: str) -> None:
+        """Give a new repository a password of 32 random bytes; it is on the disk on return.
+
+        Args:
+            name: Lower-case letters, digits and hyphens, at most 63.
+
+        Raises:
+            UsageError: The name is not of this form.
+            RefusedError: The repository has a password already.
+            CredentialError, DamageError: The keyring changed in a way it must not.
+            EngineError: The disk refuses.
+        """
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no repository name")
+        with self._changing() as file:
+            if file.find("repository", name) is not None:
+                raise RefusedError(f"repository {name} has a password already; it is kept")
+            secret = os.urandom(SECRET_BYTES)
+            entry = seal(file, Entry("repository", name), secret, self._key)
+            self._write(file.with_entry(entry))
+
+    def bind(self, name: str, repository_id: str, key_ids: Iterable[str]) -> None:
+        """Record which restic repository a password opens, and the key ids known there.
+
+        Args:
+            name: Repository name.
+            repository_id: Restic's repository id, 64 hex digits.
+            key_ids: Every key id that is rightly in the repository, 64 hex digits each.
+
+        Raises:
+            NotFoundError: The keyring does not know this repository.
+            RefusedError: The name is bound to another repository.
+            UsageError: An id is not of this form.
+            CredentialError, DamageError, EngineError: As `add_repository`.
+        """
+        keys = tuple(sorted(set(key_ids)))
+        for one in (repository_id, *keys):
+            if not _ID.fullmatch(one):
+                raise UsageError(f"repository {name}: {one!r} is no full restic id")
+        with self._changing() as file:
+            entry = file.find("repository", name)
+            if entry is None:
+                raise _unknown(name)
+            if entry.repository_id not in (None, repository_id):
+                raise RefusedError(
+                    f"repository {name}: the keyring knows another repository of this name",
+                    hint="a new repository needs a name of its own",
+                )
+            bound = replace(entry, repository_id=repository_id, key_ids=keys)
+            self._write(file.with_entry(bound))
+
+    def password(self, name: str) -> Secret:
+        """Return a repository's restic password: base64url of its 32 bytes, 43 characters.
+
+        Raises:
+            NotFoundError: The keyring does not know this repository.
+            CredentialError, DamageError: The keyring changed in a way it must not.
+        """
+        entry = self._file.find("repository", name)
+        if entry is None:  # Another process may have added it meanwhile.
+            self._file = _read(self._path, self._key)
+            entry = self._file.find("repository", name)
+        if entry is None:
+            raise _unknown(name)
+        secret = unseal(self._file, entry, self._key)
+        return Secret(base64.urlsafe_b64encode(secret).decode("ascii").rstrip("="))
+
+    def catalog_key(self) -> bytes:
+        """Return the 32-byte key of encrypted catalog columns."""
+        return self._site("catalog")
+
+    def pseudonym_key(self) -> bytes:
+        """Return the 32-byte key of the keyed hashes that stand for patients and studies."""
+        return self._site("pseudonym")
+
+    def stream_key(self) -> bytes:
+        """Return the 32-byte key of sealed files."""
+        return self._site("stream")
+
+    def site_key(self) -> Secret:
+        """Return the key file's bytes in base64, for the recovery kit only."""
+        return encode_site_key(self._key)
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return every entry, the site's own keys first, then repositories by name."""
+        repositories = [one for one in self._file.entries if one.purpose == "repository"]
+        own = [one for one in self._file.entries if one.purpose == "site"]
+        return (*own, *sorted(repositories, key=lambda one: one.name))
+
+    def _site(self, name: str) -> bytes:
+        entry = self._file.find("site", name)
+        if entry is None:
+            raise _unknown(name)
+        return unseal(self._file, entry, self._key)
+
+    @contextmanager
+    def _changing(self) -> Iterator[KeyringFile]:
+        with _locked(self._path):
+            file = _read(self._path, self._key)
+            if file.id != self._file.id:
+                raise CredentialError(f"the keyring {self._path} was replaced by another one")
+            yield file
+
+    def _write(self, file: KeyringFile) -> None:
+        with PrivateFile(self._path) as out:
+            out.write(encode(file, self._key))
+        self._file = file
+
+
+def _read(path: Path, key: bytes) -> KeyringFile:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        raise CredentialError(
+            f"the keyring {path} is missing",
+            hint="every copy holds one: restore it with the recovery kit",
+        ) from None
+    except OSError as error:
+        why = (error.strerror or "unknown error").lower()
+        raise CredentialError(f"the keyring {path} cannot be read: {why}") from None
+    file, digest = decode(raw, path)
+    if not file.opens_with(key_file_id(key)):
+        raise CredentialError(
+            f"the key file does not belong to the keyring {path}",
+            hint="use the key file of this site, or the site key of its recovery kit",
+        )
+    check_digest(file, digest, key, path)
+    return file
+
+
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(
+        f"the keyring knows no repository {name}", hint="orchestrator key list shows what it knows"
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or "unknown error").lower()
+        raise EngineError(f"the folder {folder} cannot be made: {why}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the keyring's lock; changes are short, so waiting is right."""
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        why = (error.strerror or "unknown error").lower()
+        raise EngineError(f"the keyring {path} cannot be locked: {why}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
