@@ -1,0 +1,78 @@
+"""The plain-restic commands that a recovery kit prints, for a Linux shell.
+
+Pure. They work with restic alone: nothing here may need the product.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.keys.kit_contents import KitContents, KitCopy
+
+INSTALL = "restic version        # 0.18 or newer; else take the one file from https://restic.net"
+
+_WIDTH = 88
+
+
+def copy_commands(contents: KitContents, copy: KitCopy) -> list[str]:
+    """Return the lines that list and restore what one copy holds."""
+    lines = _bucket_lines(copy) if copy.role == "immutable" else []
+    for repository in contents.repositories:
+        location = copy.locations.get(repository.name)
+        if location is None:
+            continue
+        restic = _restic(copy, location)
+        lines += [
+            f"# images of {repository.store}: asks for the password of {repository.name}",
+            *_folded(restic, "snapshots --tag data"),
+            *_folded(restic, f"restore ID --target ./restored-{repository.store}"),
+        ]
+    return lines
+
+
+def site_commands(contents: KitContents, copy: KitCopy) -> list[str]:
+    """Return the lines that bring back the product's own state from one copy."""
+    if not copy.locations:
+        return []
+    name, location = next(iter(copy.locations.items()))
+    restic = _restic(copy, location)
+    return [
+        f"# asks for the password of {name}",
+        *_folded(restic, "snapshots --tag state"),
+        *_folded(restic, "dump ID /state.tar > state.tar"),
+        "mkdir -p recovered && tar -xf state.tar -C recovered",
+        "umask 077 && mkdir -p state/keys && cp recovered/keyring.json state/keys/",
+        f"echo '{contents.site_key.reveal()}' | base64 -d > state/keys/site.key",
+    ]
+
+
+def _folded(restic: tuple[str, str], verb: str) -> list[str]:
+    """Return a command in one line, or in several that the shell reads as one."""
+    first, options = restic
+    if len(f"{first} {options} {verb}") <= _WIDTH:
+        return [f"{first} {options} {verb}"]
+    if len(f"    {options} {verb}") <= _WIDTH:
+        return [f"{first} \\", f"    {options} {verb}"]
+    return [f"{first} \\", f"    {options} \\", f"    {verb}"]
+
+
+def _restic(copy: KitCopy, location: str) -> tuple[str, str]:
+    words = []
+    if copy.region is not None:
+        words += ["-o", f"s3.region={shlex.quote(copy.region)}"]
+    if copy.ca_certificate is not None:
+        words += ["--cacert", f"{copy.name}-ca.pem"]
+    # A read-only medium cannot be locked, and restic's cache hides damage.
+    return f"restic -r {shlex.quote(location)}", " ".join([*words, "--no-lock", "--no-cache"])
+
+
+def _bucket_lines(copy: KitCopy) -> list[str]:
+    lines = [
+        "export AWS_ACCESS_KEY_ID='FILL IN'         # a key that may read the bucket:",
+        "export AWS_SECRET_ACCESS_KEY='FILL IN'     # the provider gives a new one",
+    ]
+    if copy.ca_certificate is not None:
+        lines += [f"cat > {copy.name}-ca.pem <<'EOF'", copy.ca_certificate.strip(), "EOF"]
+    return lines

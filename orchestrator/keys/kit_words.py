@@ -1,0 +1,61 @@
+"""The sentences of a recovery kit, the same in the text file and on the page.
+
+Pure. Written for somebody who owns a practice, not a data centre.
+"""
+
+from __future__ import annotations
+
+WARNING_TITLE = "This opens every backup. It must leave this computer today."
+WARNING = (
+    "Print it, or copy it to a USB stick. Lock it away outside the practice: a safe, a bank box, "
+    "your lawyer. Keep a second one somewhere else.",
+    "Then delete both files from the computer. Whoever holds this kit can read all images. "
+    "If it is lost and so is the computer, nobody on earth can open the backups.",
+)
+
+WHEN = "When the computer is gone"
+STEPS = (
+    "Stay calm and change nothing on any copy. Take a Linux computer, or ask somebody who has one.",
+    "Install restic, a free program (https://restic.net), version 0.18 or newer.",
+    "Choose a copy from the list below that you can reach, and do what it says there.",
+    "Type its commands. Where restic asks for the password, scan its QR code or type it.",
+    "The first command lists snapshots, newest last. Put the ID of one in place of ID in the next.",
+    "The images are in the folder the last command names. Compare a few before you go on.",
+)
+
+COPIES = "The copies"
+PASSWORDS = "The passwords"
+TYPING_NOTE = (
+    "Type a password in one piece, without gaps; capital and small letters differ. On the printed "
+    "page digits are underlined. The check is not part of the password."
+)
+
+HIDDEN_BUCKET = (
+    "A bucket with Object Lock keeps every version. If somebody overwrote or hid objects, restic "
+    "alone sees the newest version only and may find nothing or report damage. The good versions "
+    "are still there: install imaging-orchestrator and use its restore, which asks for versions, "
+    "or list them (aws s3api list-object-versions) and take, for each name, the version whose "
+    "SHA-256 is the name."
+)
+
+SITE = "To bring back the orchestrator itself"
+SITE_NOTE = (
+    "Every repository also holds the product's own state: site file, keyring, catalog. The site "
+    "key opens that keyring. Install imaging-orchestrator, then:"
+)
+SITE_AFTER = (
+    "Put recovered/site.toml beside the folder state, correct its paths, then: "
+    "orchestrator catalog rebuild"
+)
+
+BLOCK = "For the machine"
+BLOCK_NOTE = (
+    "The same once more, for the product to read (orchestrator ... --kit FILE). A checksum finds "
+    "typing errors."
+)
+
+ROLES = {
+    "local": "disk of the computer",
+    "offline": "media kept away from the computer",
+    "immutable": "bucket in which nothing can be changed before its time",
+}
