@@ -10,14 +10,14 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.clock import Clock
 from orchestrator.errors import LockedError
 
-_POLL_S = 0.5
+_POLL_S = 0.2
 
 
 class StoreLock:
@@ -51,16 +51,12 @@ class StoreLock:
             LockedError: Another run, or an engine process it left behind, holds it.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = self.holder() or "an unnamed run"
-            os.close(fd)
+        fd = _try_lock(self._path)
+        if fd is None:
             raise LockedError(
-                f"store {self._store}: locked by run {holder}",
-                hint="wait for it to end; `orchestrator job list` shows what is running",
-            ) from None
+                f"store {self._store}: locked by run {self.holder() or 'of an unknown name'}",
+                hint="wait for it to end; `orchestrator status` shows how far it is",
+            )
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps({"run": run, "pid": os.getpid()}).encode(), 0)
         self._fd = fd
@@ -70,7 +66,7 @@ class StoreLock:
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
             os.close(self._fd)
-            self._fd = None
+        self._fd = None
 
     def holder(self) -> str | None:
         """Return the id of the run that last took the lock and has not let it go."""
@@ -94,35 +90,53 @@ class StoreLock:
         return True
 
 
+def _try_lock(path: Path) -> int | None:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    return fd
+
+
 @contextmanager
 def locked(
-    folder: Path, stores: list[str], run: str, *, clock: Clock, wait_s: float = 0
-) -> Iterator[dict[str, StoreLock]]:
-    """Hold the locks of several stores.
+    folder: Path,
+    store: str,
+    run: str,
+    *,
+    clock: Clock,
+    end_leftovers: Callable[[], int],
+    wait_s: float = 0,
+) -> Iterator[StoreLock]:
+    """Hold the lock of a store.
 
     Args:
         folder: Where lock files are.
-        stores: Store names; taken in sorted order so that two runs never wait for each other.
-        run: Id of the run that takes them.
+        store: Store name.
+        run: Id of the run that takes it.
         clock: Measures the waiting.
-        wait_s: How long to wait for each before giving up, in seconds; 0 gives up at once.
+        end_leftovers: Ends the engine processes that a dead run of this store left behind and
+            says how many.
+        wait_s: How long to wait before giving up, in seconds; 0 gives up at once.
 
     Raises:
-        LockedError: One of them is still held after `wait_s`.
+        LockedError: It is still held after `wait_s`.
     """
-    held: dict[str, StoreLock] = {}
-    with ExitStack() as stack:
-        for store in sorted(stores):
-            lock = StoreLock(folder, store)
-            deadline = clock.monotonic() + wait_s
-            while True:
-                try:
-                    lock.acquire(run)
-                    break
-                except LockedError:
-                    if clock.monotonic() >= deadline:
-                        raise
-                    time.sleep(_POLL_S)
-            stack.callback(lock.release)
-            held[store] = lock
-        yield held
+    lock = StoreLock(folder, store)
+    started = clock.monotonic()
+    while True:
+        try:
+            lock.acquire(run)
+            break
+        except LockedError:
+            if end_leftovers():
+                continue
+            if clock.monotonic() - started >= wait_s:
+                raise
+            time.sleep(_POLL_S)
+    try:
+        yield lock
+    finally:
+        lock.release()

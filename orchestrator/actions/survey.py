@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from orchestrator.manifest import (
+    EntryState,
     FileStat,
     ManifestEntry,
     ManifestTotals,
@@ -280,13 +281,13 @@ def amend(
 
 
 def _entry_of(item: Listed, run: str) -> ManifestEntry:
-    state = "good"
+    state: EntryState = "good"
     if item.problem is not None:
         state = "vanished" if item.stat is None and item.problem == "vanished" else "unreadable"
     return ManifestEntry(
         path=item.path,
         kind=item.kind,
-        state=state,  # type: ignore[arg-type]
+        state=state,
         stat=item.stat,
         target=item.target,
         links=item.links,

@@ -115,11 +115,12 @@ def judge_copy(
         return Judged(facts, "unknown", False, f"{name}: was never looked at")
     if facts.observed_at > now + timedelta(minutes=5):
         return Judged(facts, "unknown", False, f"{name}: was last looked at in the future")
-    if facts.role == "offline" and not facts.reachable:
+    is_stale = now - facts.observed_at > limits.observed_within
+    if facts.role == "offline" and (is_stale or not facts.reachable):
         return _judge_absent_medium(facts, limits, now)
     if not facts.reachable:
         return Judged(facts, "absent", False, f"{name}: {facts.detail or 'is not there'}")
-    if now - facts.observed_at > limits.observed_within:
+    if is_stale:
         return Judged(facts, "unknown", False, f"{name}: last looked at {_age(now, facts)} ago")
     state = _state_when_there(facts, newest, limits, now)
     return Judged(facts, state, state == "proven", _why(facts, state, limits, now))

@@ -48,9 +48,7 @@ class Invocation:
             if candidate.is_file():
                 return candidate
         raise ConfigError(
-            [
-                "site.toml: not found here, in $ORCHESTRATOR_SITE or in /etc/orchestrator"
-            ],
+            ["site.toml: not found here, in $ORCHESTRATOR_SITE or in /etc/orchestrator"],
             hint="orchestrator init DIR --store PATH",
         )
 

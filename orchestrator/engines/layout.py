@@ -21,6 +21,9 @@ WRITE_ORDER: tuple[Kind, ...] = ("config", "keys", "data", "index", "snapshots")
 REMOVE_ORDER: tuple[Kind, ...] = ("snapshots", "index", "data", "keys")
 """Removal order on a replica, for the same reason."""
 
+FileKey = tuple[str, str]
+"""Kind and name of a repository file."""
+
 _CONTENT_NAME = re.compile(r"[0-9a-f]{64}")
 _TEMPORARY_NAME = re.compile(r"[0-9a-f]{64}-tmp-[0-9]+")
 
@@ -45,12 +48,12 @@ class RepositoryFile:
         return file_path(self.kind, self.name)
 
     @property
-    def key(self) -> tuple[Kind, str]:
+    def key(self) -> FileKey:
         """Identity without the size."""
         return (self.kind, self.name)
 
 
-def file_path(kind: Kind, name: str) -> str:
+def file_path(kind: str, name: str) -> str:
     """Return the path of a file below the repository's root."""
     if kind == "config":
         return "config"

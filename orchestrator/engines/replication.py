@@ -9,22 +9,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.engines.interface import Place, Receipt, StoredFile
-from orchestrator.engines.layout import REMOVE_ORDER, WRITE_ORDER, Kind, RepositoryFile
-from orchestrator.errors import OrchestratorError, StoppedError
+from orchestrator.engines.layout import REMOVE_ORDER, WRITE_ORDER, FileKey, Kind, RepositoryFile
+from orchestrator.errors import DamageError, OrchestratorError, StoppedError
 
 _log = logging.getLogger(__name__)
 
 POLL_S = 0.25
 """How often a primary that is still being written is looked at for finished packs."""
-
-FileKey = tuple[Kind, str]
-"""Kind and name of a repository file."""
 
 
 @dataclass(slots=True)
@@ -39,6 +36,7 @@ class TargetResult:
         removed: Files removed because the primary gave them up.
         extra: Files the place holds that the primary neither has nor is known to have given up.
         suspicious: Content-addressed names with more than one version, or hidden by a marker.
+        refused: Files of the primary whose bytes do not match their name.
         error: Why the place is not up to date; None if it is.
     """
 
@@ -49,6 +47,7 @@ class TargetResult:
     removed: list[RepositoryFile] = field(default_factory=list)
     extra: list[RepositoryFile] = field(default_factory=list)
     suspicious: list[StoredFile] = field(default_factory=list)
+    refused: list[RepositoryFile] = field(default_factory=list)
     error: OrchestratorError | None = None
 
 
@@ -70,6 +69,7 @@ class Replication:
         root: The primary's folder.
         targets: Place of each replica by name.
         config_sha256: Recorded SHA-256 of ``config``, which is not named by its content.
+        distrusted: Files by target that are known to be damaged there and are sent anew.
         stop: Set to end early; every target then reports `StoppedError`.
     """
 
@@ -81,11 +81,13 @@ class Replication:
         *,
         config_sha256: str,
         stop: threading.Event,
+        distrusted: Mapping[str, Collection[FileKey]] | None = None,
     ) -> None:
         self._source = source
         self._root = root
         self._targets = [_Target(name, place) for name, place in targets.items()]
         self._config_sha256 = config_sha256
+        self._distrusted = distrusted or {}
         self._stop = stop
         self._final: list[RepositoryFile] | None = None
         self._obsolete: frozenset[FileKey] = frozenset()
@@ -131,7 +133,8 @@ class Replication:
     def _feed(self, target: _Target) -> None:
         try:
             for stored in target.place.list():
-                target.result.present[stored.file.key] = stored
+                if stored.file.key not in self._distrusted.get(target.name, ()):
+                    target.result.present[stored.file.key] = stored
                 if stored.file.kind != "config" and (stored.versions > 1 or stored.hidden):
                     target.result.suspicious.append(stored)
             with ThreadPoolExecutor(target.place.workers, f"put-{target.name}") as pool:
@@ -195,6 +198,8 @@ class Replication:
                     self._note(target.result, future.result())
                 else:
                     failure = failure or error
+                    if isinstance(error, DamageError):
+                        target.result.refused.append(futures[future])
             if failure is not None:
                 raise failure
         target.place.flush()

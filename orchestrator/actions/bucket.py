@@ -1,0 +1,314 @@
+"""Keeping an Object-Lock bucket honest: create, probe, prove coverage, extend, sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import observe
+from orchestrator.actions.places import OpenCopy, open_copy
+from orchestrator.actions.run import BY_HAND, Occasion, Run, run
+from orchestrator.actions.site import Site
+from orchestrator.catalog import buckets, copies, facts
+from orchestrator.catalog.copy_tables import BucketCoverage, BucketProbe
+from orchestrator.errors import OrchestratorError, RefusedError
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.copies import HeldFile
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.bucket.lock import BucketFacts
+    from orchestrator.engines.bucket.place import BucketPlace
+    from orchestrator.engines.bucket.probe import ProbeResult
+    from orchestrator.engines.interface import StoredFile
+
+WORKERS = 8
+
+
+@dataclass(slots=True)
+class Coverage:
+    """Until when a snapshot's files are protected, proved by one listing.
+
+    Attributes:
+        store: Store name.
+        snapshot: The newest complete snapshot the copy holds; None if it holds none.
+        verdict: `covered`, `not_covered` or `unknown`.
+        files: Files the primary needs.
+        missing: Of those, how many the listing lacks, or has without a recorded lock.
+        protected_until: The earliest end of a lock among them; None if one is missing.
+        suspicious: Names with more than one version, or hidden.
+        requests: Requests that were made.
+    """
+
+    store: str
+    snapshot: str | None
+    verdict: str
+    files: int
+    missing: int
+    protected_until: datetime | None
+    suspicious: int
+    requests: int
+
+
+@dataclass(slots=True)
+class Extension:
+    """What an extension of locks came to.
+
+    Attributes:
+        store: Store name.
+        files: Files the primary needs.
+        extended: Files whose lock was lengthened and read back.
+        failed: Files where that did not work.
+        requests: Requests that were made.
+        protected_until: The earliest end of a lock afterwards.
+        verdict: `extended`, `fresh` (nothing to do) or `failed`.
+    """
+
+    store: str
+    files: int
+    extended: int
+    failed: int
+    requests: int
+    protected_until: datetime | None
+    verdict: str
+
+
+@dataclass(slots=True)
+class Sweep:
+    """What the removal of outdated versions came to.
+
+    Attributes:
+        store: Store name.
+        removed: Versions whose lock had ended and that are gone, by a second listing.
+        locked: Versions that stay until their lock ends.
+    """
+
+    store: str
+    removed: int
+    locked: int
+
+
+def create(site: Site, name: str) -> BucketFacts:
+    """Create the copy's bucket with Object Lock.
+
+    Raises:
+        RefusedError: It exists without Object Lock.
+        OrchestratorError: The server cannot be reached or refuses.
+    """
+    with run(site, "bucket-create"), site.bucket(name) as bucket:
+        return bucket.create()
+
+
+def probe(site: Site, name: str, *, occasion: Occasion = BY_HAND) -> tuple[str, ProbeResult]:
+    """Try to tamper with a canary by the production credential, and record what came of it.
+
+    An inconclusive probe never replaces the last verdict that was one.
+    """
+    with run(site, "probe", occasion=occasion) as current:
+        with current.step("probe", copy=name), site.bucket(name) as bucket:
+            result = bucket.probe()
+        with site.catalog.transaction() as session:
+            buckets.add_probe(
+                session,
+                BucketProbe(
+                    copy_=name,
+                    at=site.clock.now(),
+                    verdict=result.verdict,
+                    attempts=[asdict(attempt) for attempt in result.attempts],
+                ),
+            )
+        current.metrics["verdict"] = result.verdict
+        if result.verdict != "held":
+            current.fell_short(f"copy {name}: the tamper probe was {result.verdict}")
+    return current.id, result
+
+
+def coverage(site: Site, name: str, stores: list[str]) -> list[Coverage]:
+    """Prove by one listing per store until when what the primary needs is protected."""
+    results = []
+    with run(site, "coverage") as current:
+        for store in stores:
+            repository = site.repository(store)
+            with current.step("coverage", copy=name), _opened(site, name, repository) as opened:
+                results.append(_coverage(site, opened, repository))
+    return results
+
+
+def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Coverage:
+    key = (opened.name, "", repository.id)
+    listed = {stored.file.key: stored for stored in opened.place.list()}
+    needed = list(_needed(site, repository))
+    missing = 0
+    earliest: datetime | None = None
+    with site.catalog.reading() as session:
+        recorded = {(row.kind, row.name): row for row in copies.inventory(session, key)}
+    for file in needed:
+        row, stored = recorded.get(file), listed.get(file)
+        until = row.retain_until if row is not None else None
+        if until is None or stored is None or row is None or stored.version_id != row.version_id:
+            missing += 1
+        else:
+            earliest = until if earliest is None else min(earliest, until)
+    suspicious = sum(stored.versions > 1 or stored.hidden for stored in listed.values())
+    observe.record(
+        site, opened, repository.id, replicated=False, trouble=observe.suspicion(suspicious)
+    )
+    with site.catalog.transaction() as session:
+        row_state = copies.get_state(session, key)
+        snapshot = row_state.newest_snapshot if row_state is not None else None
+        now = site.clock.now()
+        good = not missing and earliest is not None and earliest > now and snapshot is not None
+        requests = -(-len(listed) // 1000) or 1
+        buckets.add_coverage(
+            session,
+            BucketCoverage(
+                copy_=opened.name,
+                repository_id=repository.id,
+                snapshot=snapshot or "",
+                at=now,
+                files=len(needed),
+                missing=missing,
+                protected_until=None if missing else earliest,
+                requests=requests,
+            ),
+        )
+    return Coverage(
+        store=repository.store,
+        snapshot=snapshot,
+        verdict="covered" if good else "not_covered",
+        files=len(needed),
+        missing=missing,
+        protected_until=None if missing else earliest,
+        suspicious=suspicious,
+        requests=requests,
+    )
+
+
+def extend(
+    site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_HAND
+) -> tuple[str, list[Extension]]:
+    """Lengthen the locks of what the primary still needs, where little is left of them.
+
+    Each lock is lengthened per version id and read back. What is done is recorded in batches, so
+    a run that was cut off goes on where it was.
+    """
+    results = []
+    with run(site, "extend", occasion=occasion) as current:
+        for store in stores:
+            repository = site.repository(store)
+            with current.step("extend", copy=name), _opened(site, name, repository) as opened:
+                result = _extend(current, opened, repository)
+            results.append(result)
+            if result.failed:
+                current.fell_short(f"copy {name}: {result.failed} locks could not be extended")
+        current.metrics.update(
+            extended=sum(r.extended for r in results), requests=sum(r.requests for r in results)
+        )
+    return current.id, results
+
+
+def _extend(current: Run, opened: OpenCopy, repository: RepositoryRow) -> Extension:
+    site = current.site
+    copy = site.bucket_config(opened.name)
+    place: BucketPlace = opened.place  # type: ignore[assignment]
+    key = (opened.name, "", repository.id)
+    now = site.clock.now()
+    needed = set(_needed(site, repository))
+    limit = now + copy.lock_period * site.config.targets.extend_below
+    with site.catalog.reading() as session:
+        rows = [row for row in copies.inventory(session, key) if (row.kind, row.name) in needed]
+    due = [row for row in rows if row.retain_until is None or row.retain_until < limit]
+    listed = {stored.file.key: stored for stored in place.list()} if due else {}
+    result = Extension(repository.store, len(rows), 0, 0, 0, None, "fresh")
+    until = now + copy.lock_period
+
+    def one(row: HeldFile) -> tuple[HeldFile, datetime | None]:
+        stored: StoredFile | None = listed.get((row.kind, row.name))
+        if stored is None or stored.version_id != row.version_id:
+            return row, None
+        try:
+            return row, place.extend(stored, until)
+        except OrchestratorError as error:
+            site.progress.step(f"copy {opened.name}: {error.message}")
+            return row, None
+
+    waiting = iter(due)
+    with ThreadPoolExecutor(WORKERS, "extend") as pool:
+        while batch := list(islice(waiting, WORKERS * 16)):
+            site.check_stop()
+            done = list(pool.map(one, batch))
+            good = [(row.kind, row.name, at) for row, at in done if at is not None]
+            with site.catalog.transaction() as session:
+                copies.extend_protection(session, key, good)
+            result.extended += len(good)
+            result.failed += len(done) - len(good)
+            result.requests += 2 * len(done)
+            site.progress.advance("locks extended", result.extended, len(due))
+    observe.record(site, opened, repository.id, replicated=False)
+    with site.catalog.reading() as session:
+        state = copies.get_state(session, key)
+        result.protected_until = state.protected_until if state is not None else None
+    if due:
+        result.verdict = "failed" if result.failed else "extended"
+    return result
+
+
+def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_HAND) -> list[Sweep]:
+    """Remove versions the primary no longer needs once their lock has ended.
+
+    Removal is proved by a second listing. The newest rightful version of anything the primary
+    needs is never touched.
+
+    Raises:
+        RefusedError: No sweeper credential is configured.
+    """
+    if site.bucket_config(name).sweeper is None:
+        raise RefusedError(
+            f"copy {name}: no sweeper credential is configured",
+            hint=f"add [copies.{name}.sweeper], or use a life-cycle rule on the bucket",
+        )
+    results = []
+    for store in stores:
+        with (
+            run(site, "sweep", store=store, occasion=occasion) as current,
+            current.step("sweep", copy=name),
+        ):
+            results.append(_sweep(current, name, site.repository(store)))
+    return results
+
+
+def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
+    site = current.site
+    key = (name, "", repository.id)
+    obsolete = observe.removed_from_primary(site, repository.id)
+    gone: list[tuple[str, str]] = []
+    locked = 0
+    with site.bucket(name) as bucket:
+        outdated = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
+        for version in outdated:
+            try:
+                bucket.sweep(version)
+            except RefusedError:
+                locked += 1
+        left = {v.parsed for v in bucket.versions(repository.name)}
+    gone = [v.parsed for v in outdated if v.parsed is not None and v.parsed not in left]
+    with site.catalog.transaction() as session:
+        copies.mark_removed(session, key, set(gone), now=site.clock.now())
+        facts.put(session, f"sweep:{name}", value=str(len(gone)), now=site.clock.now())
+    current.metrics.update(removed=len(outdated) - locked, locked=locked)
+    return Sweep(repository.store, len(outdated) - locked, locked)
+
+
+def _needed(site: Site, repository: RepositoryRow) -> Iterator[tuple[str, str]]:
+    key = (site.config.primary.name, "", repository.id)
+    with site.catalog.reading() as session:
+        rows = list(copies.inventory(session, key, states=("good", "damaged", "missing")))
+    return ((row.kind, row.name) for row in rows)
+
+
+def _opened(site: Site, name: str, repository: RepositoryRow) -> AbstractContextManager[OpenCopy]:
+    return open_copy(site, name, repository, versions=observe.versions(site, name, repository.id))

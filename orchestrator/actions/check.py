@@ -1,0 +1,313 @@
+"""Verifying a copy: every byte by its hash without the key, the structure by restic with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import observe
+from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.places import AbsentCopy, OpenCopy, open_copy
+from orchestrator.actions.run import BY_HAND, Occasion, Run, run
+from orchestrator.actions.site import Site
+from orchestrator.catalog import checks, copies, snapshots
+from orchestrator.catalog.copy_tables import CheckResult
+from orchestrator.engines.directory import DirectoryPlace
+from orchestrator.engines.interface import Place, StoredFile
+from orchestrator.errors import (
+    CredentialError,
+    DamageError,
+    NotFoundError,
+    OrchestratorError,
+)
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.layout import FileKey
+
+EVERYTHING = (1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """One damaged or missing file of a copy.
+
+    Attributes:
+        file: Path in the repository.
+        problem: What is wrong, in words.
+        snapshots: Data snapshots that need it; all of the copy's where restic cannot tell.
+    """
+
+    file: str
+    problem: str
+    snapshots: list[str]
+
+
+@dataclass(slots=True)
+class CopyCheck:
+    """What the check of one copy found.
+
+    Attributes:
+        copy: Name.
+        store: Store name.
+        state: State of the copy after the check.
+        files_checked: Files whose bytes were hashed.
+        bytes_checked: Their total length.
+        coverage: Share of the copy's bytes verified within the site's target, 0 to 1.
+        damaged: What is damaged or missing.
+        structure: `sound`, `damaged` or `skipped`.
+        detail: Why it was not checked, or what is notable.
+    """
+
+    copy: str
+    store: str
+    state: str = "unknown"
+    files_checked: int = 0
+    bytes_checked: int = 0
+    coverage: float = 0.0
+    damaged: list[Damaged] = field(default_factory=list)
+    structure: str = "skipped"
+    detail: str | None = None
+
+
+def check(
+    site: Site,
+    stores: list[str],
+    *,
+    names: list[str],
+    part: tuple[int, int] = EVERYTHING,
+    structure: bool = True,
+    occasion: Occasion = BY_HAND,
+) -> tuple[str, list[CopyCheck]]:
+    """Verify copies of stores.
+
+    Args:
+        site: The site.
+        stores: Store names.
+        names: Copy names.
+        part: Slice n of t, 1 <= n <= t; t runs with n from 1 to t cover every file.
+        structure: Also let restic check the structure, which needs the key.
+        occasion: Why it happens.
+
+    Returns:
+        Run id and one result per store and copy.
+
+    Raises:
+        OrchestratorError: Only one copy was named, and it cannot be checked.
+    """
+    results = []
+    with run(site, "check", occasion=occasion) as current:
+        for store in stores:
+            repository = site.repository(store)
+            for name in names:
+                result = CopyCheck(name, store)
+                results.append(result)
+                try:
+                    with open_copy(
+                        site,
+                        name,
+                        repository,
+                        versions=observe.versions(site, name, repository.id),
+                    ) as opened:
+                        _CopyCheckWork(current, repository, opened, result).perform(part, structure)
+                except AbsentCopy as absence:
+                    observe.record_absence(site, name, repository.id, absence.message)
+                    result.state, result.detail = "absent", absence.message
+                    if len(names) == 1:
+                        raise
+                except OrchestratorError as error:
+                    if len(names) == 1:
+                        raise
+                    result.detail = error.message
+                    current.fell_short(f"copy {name}: {error.message}")
+        current.metrics["damaged"] = sum(len(result.damaged) for result in results)
+        if current.metrics["damaged"]:
+            current.fell_short(f"{current.metrics['damaged']} files are damaged or missing")
+    return current.id, results
+
+
+class _CopyCheckWork:
+    def __init__(
+        self, current: Run, repository: RepositoryRow, opened: OpenCopy, result: CopyCheck
+    ) -> None:
+        self._run = current
+        self._site = current.site
+        self._repository = repository
+        self._opened = opened
+        self._result = result
+        self._key = (opened.name, opened.medium, repository.id)
+        self._bad: dict[FileKey, str] = {}
+
+    def perform(self, part: tuple[int, int], structure: bool) -> None:
+        with self._run.step("hash", copy=self._opened.name):
+            listed = list(self._opened.place.list())
+            self._compare_with_inventory(listed)
+            good = self._hash([stored for stored in listed if in_slice(stored, part)])
+        with self._site.catalog.transaction() as session:
+            copies.record_listed(session, self._key, listed, now=self._site.clock.now())
+            copies.mark_verified(session, self._key, good, now=self._site.clock.now())
+            self._record_bad(session)
+        if structure:
+            with self._run.step("structure", copy=self._opened.name):
+                self._check_structure()
+        self._result.damaged = [
+            Damaged(
+                "/".join(file) if file[0] != "config" else "config", problem, self._needed(file)
+            )
+            for file, problem in sorted(self._bad.items())
+        ]
+        self._finish(part)
+
+    def _compare_with_inventory(self, listed: list[StoredFile]) -> None:
+        there = {stored.file.key: stored.file.size_bytes for stored in listed}
+        with self._site.catalog.reading() as session:
+            expected = list(
+                copies.inventory(session, self._key, states=("good", "damaged", "missing"))
+            )
+        for row in expected:
+            name: FileKey = (row.kind, row.name)
+            if name not in there:
+                self._bad[name] = "it is missing"
+            elif there[name] != row.size_bytes:
+                self._bad[name] = f"it has {there[name]} bytes instead of {row.size_bytes}"
+        for stored in listed:
+            if stored.file.kind != "config" and stored.versions > 1:
+                self._result.detail = "some files have more than one version: somebody wrote there"
+            if stored.hidden:
+                self._result.detail = "some files are hidden by delete markers"
+
+    def _hash(self, files: list[StoredFile]) -> list[FileKey]:
+        good: list[FileKey] = []
+        place = self._opened.place
+        for done, (stored, problem) in enumerate(
+            hashed(place, files, config_sha256=self._repository.config_sha256), 1
+        ):
+            self._site.check_stop()
+            self._site.progress.advance("files hashed", done, len(files))
+            self._result.files_checked += 1
+            self._result.bytes_checked += stored.file.size_bytes
+            if problem is None and stored.file.key not in self._bad:
+                good.append(stored.file.key)
+            elif problem is not None:
+                self._bad.setdefault(stored.file.key, problem)
+        return good
+
+    def _record_bad(self, session: Session) -> None:
+        missing = [file for file, problem in self._bad.items() if problem == "it is missing"]
+        damaged = [file for file in self._bad if file not in missing]
+        copies.mark_missing(session, self._key, missing)
+        copies.mark_damaged(session, self._key, damaged)
+
+    def _check_structure(self) -> None:
+        try:
+            with engine_on(self._site, self._opened, self._repository.name) as engine:
+                report = engine.check()
+        except (DamageError, NotFoundError, CredentialError) as error:
+            self._result.structure = "damaged"
+            self._result.detail = error.message
+            self._bad.setdefault(("config", "structure"), error.message)
+            return
+        self._result.structure = "damaged" if report.errors else "sound"
+        if report.errors and not self._bad:
+            self._bad[("config", "structure")] = f"restic found {report.errors} errors"
+
+    def _needed(self, file: FileKey) -> list[str]:
+        """Say which data snapshots need a file; every one where only restic's index could tell."""
+        kind, name = file
+        with self._site.catalog.reading() as session:
+            data = snapshots.of_store(
+                session, self._repository.store, repository_id=self._repository.id
+            )
+            if kind != "snapshots":
+                return [row.id for row in data]
+            every = snapshots.of_store(
+                session, self._repository.store, kind=None, repository_id=self._repository.id
+            )
+        runs = {row.run_id for row in every if row.id == name}
+        return [row.id for row in data if row.run_id in runs]
+
+    def _finish(self, part: tuple[int, int]) -> None:
+        site, now = self._site, self._site.clock.now()
+        with site.catalog.transaction() as session:
+            checks.add(
+                session,
+                CheckResult(
+                    run_id=self._run.id,
+                    copy_=self._opened.name,
+                    medium=self._opened.medium,
+                    repository_id=self._repository.id,
+                    at=now,
+                    slice_n=part[0],
+                    slice_t=part[1],
+                    files=self._result.files_checked,
+                    size_bytes=self._result.bytes_checked,
+                    damaged=[item.file for item in self._result.damaged],
+                ),
+            )
+        self._result.state = observe.record(
+            site, self._opened, self._repository.id, replicated=False
+        )
+        self._result.coverage = coverage(site, self._key)
+
+
+def coverage(site: Site, key: copies.CopyKey) -> float:
+    """Return the share of a copy's bytes that were verified within the site's target."""
+    since = site.clock.now() - site.config.targets.verified_within
+    total = fresh = 0
+    with site.catalog.reading() as session:
+        for row in copies.inventory(session, key, states=("good", "damaged", "missing")):
+            total += row.size_bytes
+            if row.state == "good" and row.verified_at is not None and row.verified_at >= since:
+                fresh += row.size_bytes
+    return round(fresh / total, 4) if total else 0.0
+
+
+def in_slice(stored: StoredFile, part: tuple[int, int]) -> bool:
+    """Say whether a file belongs to a slice; names are hashes, so slices are even.
+
+    Args:
+        stored: The file.
+        part: Slice n of t.
+    """
+    number, total = part
+    if stored.file.kind == "config":
+        return True
+    return int(stored.file.name[:12], 16) % total == number - 1
+
+
+def hashed(
+    place: Place, files: Iterable[StoredFile], *, config_sha256: str
+) -> Iterator[tuple[StoredFile, str | None]]:
+    """Hash files of any place and say what is wrong with each; None where nothing is."""
+    if isinstance(place, DirectoryPlace):
+        for checked in place.verify(files, config_sha256=config_sha256):
+            yield checked.stored, checked.problem
+        return
+
+    def one(stored: StoredFile) -> tuple[StoredFile, str | None]:
+        digest = hashlib.sha256()
+        try:
+            for piece in place.read(stored):
+                digest.update(piece)
+        except NotFoundError:
+            return stored, "it is missing"
+        expected = config_sha256 if stored.file.kind == "config" else stored.file.name
+        if digest.hexdigest() != expected:
+            return stored, "its bytes are not what they must be"
+        return stored, None
+
+    waiting = iter(files)
+    with ThreadPoolExecutor(place.workers, "hash") as pool:
+        while batch := list(islice(waiting, place.workers * 2)):
+            yield from pool.map(one, batch)
+
+
+def slice_of_today(site: Site, slices: int) -> tuple[int, int]:
+    """Return today's slice, so that one run a day covers everything in `slices` days."""
+    return site.clock.now().toordinal() % slices + 1, slices

@@ -1,0 +1,83 @@
+"""Writing the recovery kit from what the site knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator import __version__
+from orchestrator.actions.site import Site
+from orchestrator.catalog import facts, media, repositories
+from orchestrator.config.site import Copy, ImmutableCopy, LocalCopy
+from orchestrator.keys.kit import KitFiles, write_kit
+from orchestrator.keys.kit_contents import KitContents, KitCopy, KitRepository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+
+MADE = "kit:made"
+
+
+def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
+    """Write the kit anew and note what it covers.
+
+    Args:
+        site: The site.
+        directory: Where; None for the state folder's own.
+    """
+    now = site.clock.now()
+    with site.catalog.reading() as session:
+        rows = list(repositories.of_store(session))
+    contents = KitContents(
+        site=site.config.name,
+        made_at=now,
+        version=__version__,
+        keyring_id=site.keyring.id,
+        site_key=site.keyring.site_key(),
+        repositories=tuple(
+            KitRepository(
+                row.name, row.store, row.id, site.keyring.password(row.name), row.config_sha256
+            )
+            for row in rows
+        ),
+        copies=tuple(_copy(site, copy, rows) for copy in site.config.copies.values()),
+    )
+    files = write_kit(directory or site.state_dir / "recovery-kit", contents)
+    with site.catalog.transaction() as session:
+        facts.put(session, MADE, value=fingerprint(site, rows), now=now)
+    return files
+
+
+def fingerprint(site: Site, rows: list[RepositoryRow]) -> str:
+    """Return what a kit must cover, so that one that no longer does can be told."""
+    return "|".join(sorted([*(row.id for row in rows), *site.config.copies]))
+
+
+def _copy(site: Site, copy: Copy, rows: list[RepositoryRow]) -> KitCopy:
+    if isinstance(copy, LocalCopy):
+        return KitCopy(
+            copy.name,
+            copy.role,
+            f"folder {copy.path}",
+            {row.name: str(copy.path / row.name) for row in rows},
+        )
+    if isinstance(copy, ImmutableCopy):
+        base = "/".join(part for part in (copy.bucket, copy.prefix) if part)
+        certificate = copy.ca_file.read_text() if copy.ca_file and copy.ca_file.exists() else None
+        return KitCopy(
+            copy.name,
+            copy.role,
+            f"bucket {copy.bucket} at {copy.endpoint}",
+            {row.name: f"s3:{copy.endpoint}/{base}/{row.name}" for row in rows},
+            region=copy.region,
+            ca_certificate=certificate,
+        )
+    with site.catalog.reading() as session:
+        labels = ", ".join(medium.label for medium in media.of_copy(session, copy.name))
+    return KitCopy(
+        copy.name,
+        copy.role,
+        f"offline media: {labels or 'none registered yet'}; mount one, for example at /mnt",
+        {row.name: f"/mnt/imaging-orchestrator/{row.name}" for row in rows},
+    )

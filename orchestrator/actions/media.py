@@ -1,0 +1,322 @@
+"""Offline media: attaching the right one, and its register of custody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import observe
+from orchestrator.actions.places import AbsentCopy
+from orchestrator.actions.run import run
+from orchestrator.actions.site import Site
+from orchestrator.catalog import media, repositories
+from orchestrator.catalog.copy_tables import Medium, MediumEvent
+from orchestrator.config.site import OfflineCopy
+from orchestrator.engines import medium as engine
+from orchestrator.engines import medium_release, medium_search
+from orchestrator.engines.medium_search import MountedMedium
+from orchestrator.errors import NotFoundError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.engines.medium import MediumHandle
+
+IN_USE, AWAY, RETIRED = "in_use", "away", "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class MediumFacts:
+    """One medium as a person wants to see it.
+
+    Attributes:
+        row: The register's row.
+        connected: Where it is mounted now; None if it is not.
+        overdue: It should have been back by now.
+    """
+
+    row: Medium
+    connected: Path | None
+    overdue: bool
+
+
+def others_disks(site: Site) -> list[Path]:
+    """Return the paths whose disks no medium may share."""
+    return [
+        *(store.path for store in site.config.stores.values()),
+        *(copy.path for copy in site.local_copies()),
+    ]
+
+
+@contextmanager
+def attached(site: Site, copy: OfflineCopy) -> Iterator[MediumHandle]:
+    """Open the copy's medium, mounting it first and letting it go afterwards if the site says how.
+
+    Raises:
+        AbsentCopy: No registered medium of this copy is connected.
+        OrchestratorError: One is, and it is wrong or fails.
+    """
+    mounted = _connected(site, copy)
+    if mounted is None and copy.mount:
+        medium_release.mount(copy.name, copy.mount)
+        mounted = _connected(site, copy)
+    if mounted is None:
+        raise AbsentCopy(
+            f"copy {copy.name}: no medium of this site is connected",
+            hint="connect one; for a new one: orchestrator medium add",
+        )
+    with engine.open_medium(mounted, site=site.keyring.id, allow_folder=True) as handle:
+        yield handle
+        if copy.mount or copy.unmount:
+            medium_release.release(handle, command=copy.unmount or None)
+            if copy.power_off:
+                medium_release.power_off(mounted, copy.power_off)
+
+
+def _connected(site: Site, copy: OfflineCopy) -> MountedMedium | None:
+    """The connected medium of this copy that is due first."""
+    found = medium_search.find(copy.search, copy.name, apart_from=others_disks(site))
+    with site.catalog.reading() as session:
+        registered = {row.id: row for row in media.of_copy(session, copy.name)}
+    ours = [m for m in found if m.identity.site == site.keyring.id]
+    known = [m for m in ours if m.identity.medium in registered]
+    if not known:
+        return None
+
+    def due(mounted: MountedMedium) -> tuple[bool, float]:
+        at = registered[mounted.identity.medium].due_at
+        return not mounted.separate, at.timestamp() if at is not None else 0.0
+
+    return min(known, key=due)
+
+
+def look(site: Site, copy: OfflineCopy) -> list[MountedMedium]:
+    """Return the connected media of a copy, without touching any."""
+    return medium_search.find(copy.search, copy.name, apart_from=others_disks(site))
+
+
+def register(
+    site: Site, name: str, mount_point: Path, *, label: str, allow_folder: bool = False
+) -> MediumFacts:
+    """Make a mounted, empty file system a medium of a copy and enter it into the register.
+
+    Args:
+        site: The site.
+        name: Copy name.
+        mount_point: Where it is mounted.
+        label: What people call it, as written on it.
+        allow_folder: Take a plain folder; it will never count as a separate medium.
+
+    Raises:
+        RefusedError: It is not a separate, empty or own file system, or it was retired.
+        OrchestratorError: The disk fails.
+    """
+    copy = site.offline_config(name)
+    if not any(mount_point.resolve().is_relative_to(path.resolve()) for path in copy.search):
+        raise UsageError(
+            f"copy {name}: {mount_point} is not below any of its search folders",
+            hint="mount it below one of them, or add the folder to the site file",
+        )
+    with run(site, "medium-add"):
+        now = site.clock.now()
+        mounted = engine.add(
+            mount_point,
+            engine.NewMedium(copy=name, site=site.keyring.id, label=label),
+            now=now,
+            apart_from=others_disks(site),
+            allow_folder=allow_folder,
+        )
+        row = Medium(
+            id=mounted.identity.medium,
+            copy_=name,
+            label=mounted.identity.label,
+            serial=mounted.facts.serial,
+            fs_uuid=mounted.fs_uuid or "",
+            state=IN_USE,
+            registered_at=now,
+            last_seen=now,
+            due_at=now + copy.due_every,
+        )
+        with site.catalog.transaction() as session:
+            known = {medium.id: medium for medium in media.of_copy(session, None, retired=True)}
+            if row.id in known and known[row.id].retired_at is not None:
+                raise RefusedError(
+                    f"copy {name}: this medium was retired",
+                    hint="make a new file system on it to use it again as a new medium",
+                )
+            if row.id in known:
+                row = known[row.id]
+            else:
+                media.register(session, row, actor=site.actor)
+    return MediumFacts(row, mounted.mount_point, overdue=False)
+
+
+def listing(site: Site, *, retired: bool = False) -> list[MediumFacts]:
+    """Return every medium with where it is and whether it is overdue."""
+    now = site.clock.now()
+    connected: dict[str, Path] = {}
+    for copy in site.config.copies.values():
+        if isinstance(copy, OfflineCopy):
+            connected.update((m.identity.medium, m.mount_point) for m in look(site, copy))
+    with site.catalog.reading() as session:
+        rows = media.of_copy(session, None, retired=retired)
+    return [MediumFacts(row, connected.get(row.id), _is_overdue(row, now)) for row in rows]
+
+
+def mount(site: Site, name: str) -> MediumFacts:
+    """Mount a copy's medium in the way the site file says.
+
+    Raises:
+        UsageError: The site file does not say how.
+        OrchestratorError: It cannot be mounted, or is not a medium of this site.
+    """
+    copy = site.offline_config(name)
+    with run(site, "medium-mount"):
+        mounted = _connected(site, copy)
+        if mounted is None:
+            if not copy.mount:
+                raise UsageError(
+                    f"copy {name}: the site file does not say how to mount its media",
+                    hint=f'mount it by hand, or add mount = ["mount", ...] to [copies.{name}]',
+                )
+            medium_release.mount(name, copy.mount)
+            mounted = _connected(site, copy)
+        if mounted is None:
+            raise AbsentCopy(
+                f"copy {name}: what was mounted is no registered medium of this site",
+                hint="orchestrator medium list",
+            )
+        return _fresh(site, mounted.identity.medium, mounted.mount_point)
+
+
+def release(site: Site, name: str, *, holder: str | None, location: str | None) -> MediumFacts:
+    """Write everything out, unmount the copy's medium and record who takes it where.
+
+    Args:
+        site: The site.
+        name: Copy name, or a medium's id or label.
+        holder: Who takes it; None leaves what was recorded.
+        location: Where it goes; None leaves what was recorded.
+
+    Raises:
+        AbsentCopy: No medium of the copy is connected.
+        OrchestratorError: It cannot be written out or unmounted: do not pull it out.
+    """
+    copy = site.offline_config(_copy_of(site, name))
+    with run(site, "medium-release"):
+        mounted = _connected(site, copy)
+        if mounted is None:
+            raise AbsentCopy(f"copy {copy.name}: no medium of this site is connected")
+        handle = engine.open_medium(mounted, site=site.keyring.id, allow_folder=True)
+        medium_release.release(handle, command=copy.unmount or None)
+        if copy.power_off:
+            medium_release.power_off(mounted, copy.power_off)
+        _note(site, mounted.identity.medium, "released", AWAY, holder=holder, location=location)
+        _absent(site, copy.name)
+        return _fresh(site, mounted.identity.medium, None)
+
+
+def receive(site: Site, name: str, *, holder: str | None, location: str | None) -> MediumFacts:
+    """Record that a medium has come back.
+
+    Args:
+        site: The site.
+        name: The medium's id, the beginning of it, or its label.
+        holder: Who has it now.
+        location: Where it is now.
+    """
+    medium = find(site, name)
+    with run(site, "medium-receive"):
+        _note(site, medium.id, "received", IN_USE, holder=holder, location=location)
+    return _fresh(site, medium.id, None)
+
+
+def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
+    """Take a medium out of service; what it holds stays on it until it is sanitized.
+
+    Args:
+        site: The site.
+        name: The medium's id, the beginning of it, or its label.
+        note: Why.
+
+    Raises:
+        RefusedError: It is the only medium of its copy that holds a snapshot.
+    """
+    medium = find(site, name)
+    with run(site, "medium-retire"):
+        with site.catalog.reading() as session:
+            others = [row for row in media.of_copy(session, medium.copy_) if row.id != medium.id]
+        if not others:
+            raise RefusedError(
+                f"copy {medium.copy_}: {medium.label} is its last medium",
+                hint="add another one first: orchestrator medium add",
+            )
+        _note(site, medium.id, "retired", RETIRED, note=note)
+    return _fresh(site, medium.id, None)
+
+
+def find(site: Site, name: str) -> Medium:
+    """Return a medium by its id, the beginning of it, or its label.
+
+    Raises:
+        NotFoundError: There is none.
+        UsageError: There are several.
+    """
+    with site.catalog.reading() as session:
+        rows = media.of_copy(session, None)
+    found = [row for row in rows if name in (row.id, row.label)]
+    found = found or [row for row in rows if len(name) >= 4 and row.id.startswith(name)]
+    if not found:
+        raise NotFoundError(f"no medium {name} is in use", hint="orchestrator medium list")
+    if len(found) > 1:
+        raise UsageError(f"several media are called {name}: use the id")
+    return found[0]
+
+
+def _copy_of(site: Site, name: str) -> str:
+    return name if name in site.config.copies else find(site, name).copy_
+
+
+def _note(
+    site: Site,
+    medium: str,
+    event: str,
+    state: str,
+    *,
+    holder: str | None = None,
+    location: str | None = None,
+    note: str | None = None,
+) -> None:
+    with site.catalog.transaction() as session:
+        media.record(
+            session,
+            MediumEvent(
+                medium=medium,
+                at=site.clock.now(),
+                actor=site.actor,
+                event=event,
+                holder=holder,
+                location=location,
+                note=note,
+            ),
+            state=state,
+        )
+
+
+def _absent(site: Site, copy: str) -> None:
+    with site.catalog.reading() as session:
+        ids = [row.id for row in repositories.of_store(session)]
+    for repository_id in ids:
+        observe.record_absence(site, copy, repository_id, "the medium was released")
+
+
+def _fresh(site: Site, medium: str, connected: Path | None) -> MediumFacts:
+    with site.catalog.reading() as session:
+        row = media.get(session, medium)
+    return MediumFacts(row, connected, _is_overdue(row, site.clock.now()))
+
+
+def _is_overdue(row: Medium, now: datetime) -> bool:
+    return row.retired_at is None and row.due_at is not None and now > row.due_at

@@ -1,0 +1,267 @@
+"""Recording what was seen of a copy, and gathering those facts for a verdict."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.actions.places import OpenCopy
+from orchestrator.actions.site import Site
+from orchestrator.actions.verdict import CopyFacts, CopyState, Limits, judge_copy
+from orchestrator.catalog import copies, media, repositories, snapshots
+from orchestrator.config.site import Copy
+from orchestrator.engines.layout import FileKey
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from orchestrator.catalog.copy_tables import CopyState as CopyStateRow
+
+BAD = ("damaged", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a copy holds, by the catalog's inventory.
+
+    Attributes:
+        names: Kind and name of the good files.
+        bad: Number of damaged or missing files.
+        verified_at: The oldest verification among the good files; None if one was never verified.
+        protected_until: The earliest lock end among the files the primary still needs.
+    """
+
+    names: frozenset[FileKey]
+    bad: int
+    verified_at: datetime | None
+    protected_until: datetime | None
+
+
+def limits(site: Site, store: str) -> Limits:
+    """Return how old facts about a store's copies may be."""
+    targets = site.config.targets
+    return Limits(
+        rpo=site.store_config(store).rpo,
+        verified_within=targets.verified_within,
+        observed_within=targets.observed_within,
+    )
+
+
+def versions(site: Site, copy: str, repository_id: str) -> dict[str, str]:
+    """Return the recorded version id by repository path; empty but for buckets."""
+    from orchestrator.engines.layout import file_path
+
+    with site.catalog.reading() as session:
+        return {
+            file_path(held.kind, held.name): held.version_id
+            for held in copies.inventory(session, (copy, "", repository_id))
+            if held.version_id is not None
+        }
+
+
+def distrusted(site: Site, key: copies.CopyKey) -> set[FileKey]:
+    """Return the files of a copy that are known to be damaged, and must be sent anew."""
+    with site.catalog.reading() as session:
+        return {(held.kind, held.name) for held in copies.inventory(session, key, states=BAD)}
+
+
+def removed_from_primary(site: Site, repository_id: str) -> set[FileKey]:
+    """Return the files that a recorded prune took out of the primary."""
+    key = (site.config.primary.name, "", repository_id)
+    with site.catalog.reading() as session:
+        return {
+            (held.kind, held.name) for held in copies.inventory(session, key, states=("removed",))
+        }
+
+
+def held(session: Session, key: copies.CopyKey, needed: Collection[FileKey] | None) -> Held:
+    """Sum up a copy's inventory.
+
+    Args:
+        session: Any session.
+        key: The repository in the copy.
+        needed: Files whose lock counts for `protected_until`; None for all.
+    """
+    names: set[FileKey] = set()
+    bad = 0
+    verified: list[datetime | None] = []
+    protected: list[datetime | None] = []
+    for row in copies.inventory(session, key, states=("good", *BAD)):
+        if row.state in BAD:
+            bad += 1
+            continue
+        name: FileKey = (row.kind, row.name)
+        names.add(name)
+        verified.append(row.verified_at)
+        if needed is None or name in needed:
+            protected.append(row.retain_until)
+    return Held(frozenset(names), bad, _earliest(verified), _earliest(protected))
+
+
+def record(
+    site: Site,
+    opened: OpenCopy,
+    repository_id: str,
+    *,
+    replicated: bool,
+    trouble: str | None = None,
+) -> CopyState:
+    """Record that a copy was there and what it holds now.
+
+    Args:
+        site: The site.
+        opened: The copy.
+        repository_id: The repository.
+        replicated: Whether everything of the primary was brought to it.
+        trouble: What is alarming about it; None for nothing.
+
+    Returns:
+        The state that follows.
+    """
+    now = site.clock.now()
+    key = (opened.name, opened.medium, repository_id)
+    primary_key = (site.config.primary.name, "", repository_id)
+    with site.catalog.transaction() as session:
+        needed = held(session, primary_key, None).names
+        have = held(session, key, needed)
+        newest = _newest_held(session, repository_id, have.names, now)
+        detail = {
+            "domain": opened.domain,
+            "separate": opened.separate,
+            "label": opened.label,
+            "reachable": True,
+            "words": trouble or opened.detail,
+            "alarm": trouble is not None,
+        }
+        changes: copies.StateChanges = {
+            "newest_snapshot": newest[0] if newest else None,
+            "newest_at": newest[1] if newest else None,
+            "verified_at": have.verified_at,
+            "protected_until": have.protected_until,
+            "observed_at": now,
+            "detail": json.dumps(detail),
+        }
+        if replicated:
+            changes["replicated_at"] = now
+        copies.update_state(session, key, **changes)
+        if opened.medium:
+            copy = site.offline_config(opened.name)
+            media.mark_seen(session, opened.medium, now=now, due_at=now + copy.due_every)
+        return _judge_and_note(site, session, key, now)
+
+
+def record_absence(site: Site, name: str, repository_id: str, words: str) -> None:
+    """Record that a copy was looked for and not found."""
+    now = site.clock.now()
+    with site.catalog.transaction() as session:
+        rows = [row for row in copies.states(session, name) if row.repository_id == repository_id]
+        for medium, detail in [(row.medium, row.detail) for row in rows] or [("", None)]:
+            body = {**_detail(detail), "reachable": False, "words": words}
+            key = (name, medium, repository_id)
+            copies.update_state(session, key, observed_at=now, detail=json.dumps(body))
+            _judge_and_note(site, session, key, now)
+
+
+def facts_of_store(
+    site: Site, session: Session, store: str
+) -> tuple[list[CopyFacts], datetime | None]:
+    """Gather what is known of every copy of a store, and when its newest snapshot was taken.
+
+    An offline copy is spoken for by its best medium.
+    """
+    now = site.clock.now()
+    rows: dict[str, list[CopyFacts]] = {name: [] for name in site.config.copies}
+    for state in copies.states(session, store=store):
+        if state.copy_ in rows:
+            rows[state.copy_].append(_facts(site, session, state))
+    newest = snapshots.newest_complete(session, store, now=now)
+    newest_at = newest.at if newest else None
+    wanted = limits(site, store)
+
+    def rank(facts: CopyFacts) -> tuple[bool, float]:
+        counts = judge_copy(facts, newest=newest_at, limits=wanted, now=now).counts
+        return counts, facts.newest_at.timestamp() if facts.newest_at else 0.0
+
+    chosen = [
+        max(found, key=rank) if found else CopyFacts(name, site.config.copies[name].role)
+        for name, found in rows.items()
+    ]
+    return chosen, newest_at
+
+
+def suspicion(count: int) -> str | None:
+    """Say what is alarming about names with several versions; None if there are none."""
+    if not count:
+        return None
+    return (
+        f"{count} files have more than one version or are hidden: somebody overwrote or deleted "
+        "them; the locked versions are still there"
+    )
+
+
+def _facts(site: Site, session: Session, row: CopyStateRow) -> CopyFacts:
+    copy: Copy = site.config.copies[row.copy_]
+    detail = _detail(row.detail)
+    have = copies.totals(session, (row.copy_, row.medium, row.repository_id))
+    due_at = media.get(session, row.medium).due_at if row.medium else None
+    return CopyFacts(
+        copy=row.copy_,
+        role=copy.role,
+        medium=detail.get("label"),
+        domain=detail.get("domain"),
+        reachable=detail.get("reachable"),
+        observed_at=row.observed_at,
+        separate=detail.get("separate", True),
+        damaged=sum(have.get(state, (0, 0))[0] for state in BAD) + bool(detail.get("alarm")),
+        newest_snapshot=row.newest_snapshot,
+        newest_at=row.newest_at,
+        verified_at=row.verified_at,
+        protected_until=row.protected_until,
+        due_at=due_at,
+        detail=detail.get("words"),
+    )
+
+
+def _judge_and_note(site: Site, session: Session, key: copies.CopyKey, now: datetime) -> CopyState:
+    row = copies.get_state(session, key)
+    if row is None:
+        return "unknown"
+    store = next(r.store for r in repositories.of_store(session) if r.id == key[2])
+    newest = snapshots.newest_complete(session, store, now=now)
+    judged = judge_copy(
+        _facts(site, session, row),
+        newest=newest.at if newest else None,
+        limits=limits(site, store),
+        now=now,
+    )
+    copies.update_state(session, key, state=judged.state)
+    return judged.state
+
+
+def _newest_held(
+    session: Session, repository_id: str, names: frozenset[FileKey], now: datetime
+) -> tuple[str, datetime] | None:
+    """The newest complete snapshot that is whole on a copy, together with its manifest."""
+    manifests = {
+        row.run_id
+        for row in snapshots.of_store(session, None, kind="manifest", repository_id=repository_id)
+        if ("snapshots", row.id) in names
+    }
+    for row in snapshots.of_store(session, None, kind="data", repository_id=repository_id):
+        whole = row.complete and row.run_id in manifests and row.at <= now
+        if whole and ("snapshots", row.id) in names:
+            return row.id, row.at
+    return None
+
+
+def _detail(text: str | None) -> dict[str, Any]:
+    return dict(json.loads(text)) if text else {}
+
+
+def _earliest(instants: list[datetime | None]) -> datetime | None:
+    if not instants or None in instants:
+        return None
+    return min(instant for instant in instants if instant is not None)

@@ -1,0 +1,267 @@
+"""Making the catalog anew from the manifests and the state that every copy holds."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
+from orchestrator.actions.places import AbsentCopy, open_copy
+from orchestrator.actions.site import Site
+from orchestrator.actions.state import CATALOG
+from orchestrator.catalog import copies, files, repositories, snapshots, transfer
+from orchestrator.catalog.tables import Repository as RepositoryRow
+from orchestrator.catalog.tables import Snapshot, StoreState
+from orchestrator.config.site import OfflineCopy
+from orchestrator.dicom.dates import study_reference_date
+from orchestrator.engines import medium, medium_search
+from orchestrator.engines.digest import sha256_of
+from orchestrator.errors import DamageError, NotFoundError, RefusedError
+from orchestrator.keys.sealed import SealedReader, SealedWriter
+from orchestrator.manifest import ManifestEntry, ManifestTotals, decode_entry, decode_header
+
+if TYPE_CHECKING:
+    from orchestrator.engines.restic.repository import Repository
+    from orchestrator.engines.restic.values import Snapshot as EngineSnapshot
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What was brought back.
+
+    Attributes:
+        copy: The copy that was read.
+        rows: Rows of the stored state.
+        snapshots: Data snapshots.
+        files: Files of the newest manifests.
+        put_aside: Where the old catalog is kept; None if there was none.
+    """
+
+    copy: str
+    rows: int = 0
+    snapshots: int = 0
+    files: int = 0
+    put_aside: Path | None = None
+
+
+def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
+    """Rebuild the catalog from one copy.
+
+    The newest stored state gives runs, media, inventories and everything else but files; the
+    newest manifest of each store gives the files; snapshots younger than the state are added
+    from the repository itself.
+
+    Args:
+        site: The site; its keyring must be there.
+        name: Copy name.
+        stores: Stores whose repositories are read.
+
+    Raises:
+        NotFoundError: The copy holds no state or manifest.
+        RefusedError: A PostgreSQL catalog is not empty.
+        OrchestratorError: The copy cannot be read.
+    """
+    result = Rebuilt(name, put_aside=_put_aside(site))
+    with ExitStack() as stack:
+        old = site.open_catalog(create=True)
+        stack.callback(old.dispose)
+        site.catalog = old
+        for number, store in enumerate(stores):
+            repository = _provisional(site, store)
+            with _reading(site, name, repository) as engine:
+                repository = _with_id(repository, engine.config_id())
+                found = engine.snapshots()
+                if number == 0:
+                    result.rows = _import_state(site, engine, found)
+                _register(site, repository)
+                result.snapshots += _add_snapshots(site, repository, found)
+                result.files += _load_manifest(site, repository, engine, found)
+            _list_primary(site, repository)
+    return result
+
+
+def _put_aside(site: Site) -> Path | None:
+    """Move a SQLite catalog out of the way; nothing is ever thrown away."""
+    if site.config.catalog.url is not None:
+        return None
+    path = site.state_dir / "catalog.sqlite"
+    if not path.exists():
+        return None
+    kept = path.with_name(f"catalog.{site.clock.now():%Y%m%dT%H%M%SZ}.sqlite")
+    for suffix in ("-wal", "-shm", ""):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(kept.with_name(kept.name + suffix))
+    return kept
+
+
+def _provisional(site: Site, store: str) -> RepositoryRow:
+    """What the keyring knows of a store's repository; its config's hash is read later."""
+    entry = next((e for e in site.keyring.entries() if e.name == store), None)
+    if entry is None or entry.repository_id is None:
+        raise NotFoundError(
+            f"store {store}: the keyring knows no repository of it", hint="orchestrator key list"
+        )
+    config = site.primary_root(store) / "config"
+    return RepositoryRow(
+        id=entry.repository_id,
+        store=store,
+        name=store,
+        config_sha256=sha256_of(config) if config.exists() else "",
+        created_at=site.clock.now(),
+    )
+
+
+def _with_id(repository: RepositoryRow, repository_id: str) -> RepositoryRow:
+    if repository.id != repository_id:
+        raise RefusedError(
+            f"store {repository.store}: the copy holds another repository than the keyring knows",
+            hint="choose another copy",
+        )
+    return repository
+
+
+@contextmanager
+def _reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Repository]:
+    """Open a copy without the catalog's help: the media register is one of the things lost."""
+    copy = site.copy_config(name)
+    if not isinstance(copy, OfflineCopy):
+        with open_copy(site, name, repository) as opened:
+            with engine_on(site, opened, repository.name) as engine:
+                yield engine
+        return
+    found = medium_search.find(copy.search, name)
+    ours = [mounted for mounted in found if mounted.identity.site == site.keyring.id]
+    if not ours:
+        raise AbsentCopy(f"copy {name}: no medium of this site is connected", hint="connect one")
+    with medium.open_medium(ours[0], site=site.keyring.id, allow_folder=True) as handle:
+        yield site.copy_engine(repository.name, str(handle.path / repository.name), name)
+
+
+def _import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -> int:
+    states = [one for one in found if "state" in one.tags]
+    if not states:
+        raise NotFoundError("the copy holds no state of a site", hint="choose another copy")
+    newest = max(states, key=lambda one: one.time)
+    with tempfile.TemporaryFile(dir=site.state_dir) as spool:
+        for chunk in engine.dump(newest.id, "/state.tar"):
+            spool.write(chunk)
+        spool.seek(0)
+        with tarfile.open(fileobj=spool) as archive:
+            member = archive.extractfile(CATALOG)
+            if member is None:
+                raise DamageError("the stored state has no catalog in it")
+            with site.catalog.transaction() as session:
+                return transfer.import_rows(session, member)
+
+
+def _register(site: Site, repository: RepositoryRow) -> None:
+    with site.catalog.transaction() as session:
+        if repositories.get(session, repository.id) is None:
+            repositories.add(session, repository)
+
+
+def _add_snapshots(site: Site, repository: RepositoryRow, found: list[EngineSnapshot]) -> int:
+    """Add what the copy holds and the state, being older, does not know."""
+    manifests = {_tag(one, "run") for one in found if "manifest" in one.tags}
+    data = 0
+    with site.catalog.transaction() as session:
+        known = {row.id for row in snapshots.of_store(session, repository.store, kind=None)}
+        for one in found:
+            kind = next((tag for tag in ("data", "manifest", "state") if tag in one.tags), None)
+            run = _tag(one, "run")
+            if kind is None or run is None:
+                continue
+            data += kind == "data"
+            if one.id in known:
+                continue
+            snapshots.add(
+                session,
+                Snapshot(
+                    id=one.id,
+                    repository_id=repository.id,
+                    store=repository.store,
+                    run_id=run,
+                    kind=kind,
+                    at=one.time,
+                    files=one.files or 0,
+                    size_bytes=one.bytes or 0,
+                    complete=run in manifests,
+                    note="found in a copy when the catalog was rebuilt",
+                ),
+            )
+    return data
+
+
+def _load_manifest(
+    site: Site, repository: RepositoryRow, engine: Repository, found: list[EngineSnapshot]
+) -> int:
+    """Take the files from the newest manifest, and keep it for the next run."""
+    manifests = [one for one in found if "manifest" in one.tags]
+    if not manifests:
+        return 0
+    newest = max(manifests, key=lambda one: one.time)
+    run = _tag(newest, "run") or ""
+    path = manifest_path(site, repository.store, run)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = site.keyring.stream_key()
+    context = seal_context("manifest", repository.store, run)
+    with SealedWriter(path, key, context) as out:
+        for chunk in engine.dump(newest.id, "/manifest.jsonl"):
+            out.write(chunk)
+    reader = SealedReader(path, key, context)
+    header = decode_header(next(lines_of(reader.chunks())))
+    totals = ManifestTotals()
+
+    def entries() -> Iterator[ManifestEntry]:
+        for line in entry_lines(reader.lines()):
+            entry = decode_entry(line)
+            totals.add(entry)
+            yield entry
+
+    with site.catalog.transaction() as session:
+        files.apply_changes(
+            session,
+            repository.store,
+            run_id=run,
+            changed=entries(),
+            gone=(),
+            keys=site.catalog.keys,
+            study_date=study_reference_date,
+        )
+        repositories.put_store_state(
+            session,
+            StoreState(
+                store=repository.store,
+                file_count=totals.files,
+                size_bytes=totals.bytes,
+                manifest_run=header.run,
+                walked_at=newest.time,
+            ),
+        )
+    return totals.files
+
+
+def _list_primary(site: Site, repository: RepositoryRow) -> None:
+    """Bring the inventory of the primary up to what is there now; `check` says how good it is."""
+    from orchestrator.actions.primary import place_of
+
+    root = site.primary_root(repository.name)
+    if not os.path.isdir(root):
+        return
+    with site.catalog.transaction() as session:
+        key = (site.config.primary.name, "", repository.id)
+        listed = list(place_of(site, repository).list())
+        copies.record_listed(session, key, listed, now=site.clock.now())
+
+
+def _tag(snapshot: EngineSnapshot, name: str) -> str | None:
+    prefix = f"{name}="
+    return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)

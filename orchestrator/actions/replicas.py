@@ -1,0 +1,188 @@
+"""Bringing the replicas of a store's repository up to date, and recording what was seen.
+
+Used by the backup (while restic still writes) and by the replicate action (afterwards).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import observe
+from orchestrator.actions.places import AbsentCopy, OpenCopy, open_copy
+from orchestrator.actions.run import Run
+from orchestrator.actions.verdict import CopyState
+from orchestrator.catalog import copies
+from orchestrator.engines.directory import DirectoryPlace
+from orchestrator.engines.layout import FileKey, RepositoryFile
+from orchestrator.engines.replication import Replication, TargetResult
+from orchestrator.errors import DamageError, OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+
+
+@dataclass(frozen=True, slots=True)
+class CopyResult:
+    """What a run did for one copy.
+
+    Attributes:
+        copy: Name.
+        role: `local`, `offline` or `immutable`.
+        state: The copy's state after the run.
+        files_sent: Repository files written in this run.
+        bytes_sent: Their total length.
+        error: Why it is not up to date; None if it is, or if it is simply absent.
+        detail: Why it is absent, or what is notable.
+    """
+
+    copy: str
+    role: str
+    state: CopyState
+    files_sent: int = 0
+    bytes_sent: int = 0
+    error: OrchestratorError | None = None
+    detail: str | None = None
+
+
+class Replicas:
+    """The replicas of one repository during one run; a context manager.
+
+    Args:
+        run: The run, which holds the store's lock.
+        repository: The repository.
+        names: Copies to bring up to date, the primary not among them.
+    """
+
+    def __init__(self, run: Run, repository: RepositoryRow, names: Iterable[str]) -> None:
+        self._run = run
+        self._site = run.site
+        self._repository = repository
+        self._names = list(names)
+        self._stack = ExitStack()
+        self._open: dict[str, OpenCopy] = {}
+        self._results: dict[str, CopyResult] = {}
+        self._replication: Replication | None = None
+        self.sent: set[FileKey] = set()
+        self.refused: set[FileKey] = set()
+        self.damage: DamageError | None = None
+
+    def __enter__(self) -> Replicas:
+        for name in self._names:
+            try:
+                self._open[name] = self._stack.enter_context(
+                    open_copy(
+                        self._site,
+                        name,
+                        self._repository,
+                        versions=observe.versions(self._site, name, self._repository.id),
+                    )
+                )
+            except AbsentCopy as absence:
+                self._absent(name, absence)
+            except OrchestratorError as error:
+                self._failed(name, error)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._replication is not None:
+            self._replication.abandon()
+        self._stack.close()
+
+    @property
+    def source(self) -> DirectoryPlace:
+        """The primary's place."""
+        return DirectoryPlace(
+            self._site.config.primary.name, self._site.primary_root(self._repository.name)
+        )
+
+    def start(self) -> None:
+        """Begin to send what the primary has finished."""
+        self._replication = Replication(
+            self.source,
+            self._site.primary_root(self._repository.name),
+            {name: opened.place for name, opened in self._open.items()},
+            config_sha256=self._repository.config_sha256,
+            stop=self._site.stop,
+            distrusted={
+                name: observe.distrusted(self._site, (name, opened.medium, self._repository.id))
+                for name, opened in self._open.items()
+            },
+        )
+        self._replication.start()
+
+    def settle(self, final: list[RepositoryFile]) -> list[CopyResult]:
+        """Send the rest, remove what a recorded prune took out, and record every copy's state.
+
+        Args:
+            final: The primary's files, listed after its last writer ended.
+
+        Returns:
+            One result per copy asked for, in the order of the site file.
+        """
+        if self._replication is None:
+            self.start()
+        replication, self._replication = self._replication, None
+        if replication is not None:
+            obsolete = observe.removed_from_primary(self._site, self._repository.id)
+            for name, result in replication.settle(final, obsolete=obsolete).items():
+                self._record(name, result)
+        self._stack.close()
+        order = list(self._site.config.copies)
+        return sorted(self._results.values(), key=lambda result: order.index(result.copy))
+
+    def _record(self, name: str, result: TargetResult) -> None:
+        opened = self._open[name]
+        site, repository = self._site, self._repository
+        now = site.clock.now()
+        key = (name, opened.medium, repository.id)
+        self.sent.update(receipt.file.key for receipt in result.receipts)
+        with site.catalog.transaction() as session:
+            copies.record_stored(session, key, result.receipts, now=now, verified=True)
+            copies.record_listed(session, key, result.present.values(), now=now)
+            copies.mark_removed(session, key, [file.key for file in result.removed], now=now)
+            lost = [
+                (row.kind, row.name)
+                for row in copies.inventory(session, key)
+                if (row.kind, row.name) not in result.present
+            ]
+            copies.mark_missing(session, key, lost)
+        self.refused.update(file.key for file in result.refused)
+        if isinstance(result.error, DamageError):
+            self.damage = self.damage or result.error
+        complete = result.error is None
+        state = observe.record(
+            site,
+            opened,
+            repository.id,
+            replicated=complete,
+            trouble=observe.suspicion(len(result.suspicious)),
+        )
+        self._results[name] = CopyResult(
+            name,
+            opened.copy.role,
+            state,
+            result.files_sent,
+            result.bytes_sent,
+            result.error,
+            observe.suspicion(len(result.suspicious)) or opened.detail,
+        )
+        if result.error is not None:
+            self._run.fell_short(f"copy {name}: {result.error.message}")
+        elif result.suspicious:
+            self._run.fell_short(f"copy {name}: {observe.suspicion(len(result.suspicious))}")
+
+    def _absent(self, name: str, absence: AbsentCopy) -> None:
+        observe.record_absence(self._site, name, self._repository.id, absence.message)
+        role = self._site.copy_config(name).role
+        self._results[name] = CopyResult(name, role, "absent", detail=absence.message)
+        if role != "offline":
+            self._run.fell_short(absence.message)
+
+    def _failed(self, name: str, error: OrchestratorError) -> None:
+        observe.record_absence(self._site, name, self._repository.id, error.message)
+        role = self._site.copy_config(name).role
+        self._results[name] = CopyResult(name, role, "unknown", error=error)
+        self._run.fell_short(f"copy {name}: {error.message}")

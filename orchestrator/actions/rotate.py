@@ -1,0 +1,167 @@
+"""Snapshot rotation: which snapshots go is restic's policy, that they may go is ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import primary
+from orchestrator.actions.run import BY_HAND, Occasion, Run, run
+from orchestrator.actions.site import Site
+from orchestrator.catalog import runs, snapshots
+from orchestrator.config.site import ImmutableCopy
+from orchestrator.engines.restic.argv import KeepPolicy
+from orchestrator.errors import RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.restic.repository import Repository
+
+
+@dataclass(slots=True)
+class Rotation:
+    """What a rotation did, or would do, for one store.
+
+    Attributes:
+        store: Name.
+        run: Run id.
+        keep: Ids of the data snapshots that stay, with restic's reasons.
+        remove: Ids of the data snapshots that go.
+        dry_run: Nothing was changed.
+        files_removed: Files that left the primary.
+    """
+
+    store: str
+    run: str
+    keep: dict[str, list[str]] = field(default_factory=dict)
+    remove: list[str] = field(default_factory=list)
+    dry_run: bool = True
+    files_removed: int = 0
+
+
+def rotate(
+    site: Site, stores: list[str], *, dry_run: bool, occasion: Occasion = BY_HAND
+) -> list[Rotation]:
+    """Forget snapshots no rule keeps, and prune the primary; replicas follow at their next turn.
+
+    Args:
+        site: The site.
+        stores: Store names.
+        dry_run: Only say what would go.
+        occasion: Why it happens.
+
+    Raises:
+        RefusedError: The clock is not to be trusted.
+    """
+    results = []
+    for store in stores:
+        with run(site, "rotate", store=store, occasion=occasion) as current:
+            result = Rotation(store, current.id, dry_run=dry_run)
+            _check_clock(current, store)
+            repository = site.repository(store)
+            lock = current.lock
+            engine = site.primary_engine(
+                store, repository.name, lock_fd=lock.fd if lock is not None else None
+            )
+            with current.step("look"):
+                primary.make_ready(current, repository, engine)
+            with current.step("plan"):
+                _plan(site, repository, engine, result)
+            if not dry_run and result.remove:
+                with current.step("rotate"):
+                    result.files_removed = _apply(current, repository, engine, result)
+            current.metrics.update(removed=len(result.remove), files=result.files_removed)
+            results.append(result)
+    return results
+
+
+def _plan(site: Site, repository: RepositoryRow, engine: Repository, result: Rotation) -> None:
+    """Ask restic, then keep the floor and the newest complete snapshot whatever it says."""
+    wanted = site.config.rotation
+    plan = engine.forget_plan(
+        KeepPolicy(
+            last=wanted.keep_last,
+            daily=wanted.keep_daily,
+            weekly=wanted.keep_weekly,
+            monthly=wanted.keep_monthly,
+            yearly=wanted.keep_yearly,
+        ),
+        tags=["data"],
+    )
+    with site.catalog.reading() as session:
+        newest = snapshots.newest_complete(
+            session, repository.store, now=site.clock.now(), repository_id=repository.id
+        )
+        known = {row.id: row.at for row in snapshots.of_store(session, repository.store)}
+    # A snapshot the catalog does not know is a stranger: it stays until a person has looked.
+    removable = sorted(
+        (row for row in plan if not row.keep and row.snapshot_id in known),
+        key=lambda row: known[row.snapshot_id],
+    )
+    result.keep = {row.snapshot_id: list(row.reasons) for row in plan if row.keep}
+    floor = max(wanted.minimum - len(result.keep), 0)
+    spared = removable[len(removable) - floor :] if floor else []
+    for row in spared:
+        result.keep[row.snapshot_id] = [f"one of the newest {wanted.minimum}"]
+    for row in removable[: len(removable) - len(spared)]:
+        if newest is not None and row.snapshot_id == newest.id:
+            result.keep[row.snapshot_id] = ["the newest complete snapshot"]
+        else:
+            result.remove.append(row.snapshot_id)
+
+
+def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: Rotation) -> int:
+    site = current.site
+    with site.catalog.reading() as session:
+        known = snapshots.of_store(session, repository.store, kind=None)
+    gone_runs = {row.run_id for row in known if row.id in result.remove}
+    companions = [
+        row.id for row in known if row.kind in ("manifest", "state") and row.run_id in gone_runs
+    ]
+    ids = [*result.remove, *companions]
+    primary.open_rotation(site, repository)
+    engine.forget(ids)
+    with site.catalog.transaction() as session:
+        snapshots.mark_forgotten(session, ids, run_id=current.id, now=site.clock.now())
+    return len(primary.finish_rotation(site, repository, engine))
+
+
+def _check_clock(current: Run, store: str) -> None:
+    """Refuse to remove anything by a clock that jumped or that a bucket's server contradicts.
+
+    Raises:
+        RefusedError: It did, or does.
+    """
+    site = current.site
+    tolerance = site.config.targets.max_clock_skew
+    with site.catalog.reading() as session:
+        latest = max(
+            (row.started_at for row in runs.recent(session, limit=50) if row.id != current.id),
+            default=None,
+        )
+        newest = snapshots.of_store(session, store)
+    for instant in [latest, *[row.at for row in newest[:1]]]:
+        if instant is not None and instant > current.started_at + tolerance:
+            raise RefusedError(
+                f"store {store}: this clock is behind what was recorded before "
+                f"({instant:%Y-%m-%d %H:%M} UTC): nothing is removed by a clock that jumped",
+                hint="set the clock, then run it again",
+            )
+    for name, copy in site.config.copies.items():
+        if isinstance(copy, ImmutableCopy):
+            _compare_with_server(site, name, tolerance)
+
+
+def _compare_with_server(site: Site, name: str, tolerance: timedelta) -> None:
+    try:
+        with site.bucket(name) as bucket:
+            skew = bucket.facts().skew
+    except UnreachableError:
+        return  # a second opinion that cannot be had now; the recorded times were asked already
+    if skew is not None and abs(skew) > tolerance:
+        raise RefusedError(
+            f"copy {name}: its server's clock differs by {abs(skew)}: nothing is removed by a "
+            "clock that somebody contradicts",
+            hint="set the clock (timedatectl), then run it again",
+        )

@@ -1,0 +1,247 @@
+"""One run: lock, start row, steps, outcome. Every command that changes something is one."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from orchestrator.actions.lock import StoreLock, locked
+from orchestrator.actions.site import Site
+from orchestrator.catalog import runs
+from orchestrator.catalog.runs import Outcome
+from orchestrator.catalog.tables import Run as RunRow
+from orchestrator.engines.orphans import reap_recorded
+from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
+
+_log = logging.getLogger(__name__)
+
+EXCLUSIVE_ACTIONS = frozenset({"backup", "replicate", "rotate", "sweep", "rebuild"})
+"""Actions that hold their store's lock from start to end."""
+
+EXIT_CODE_OF: dict[str, int] = {
+    "succeeded": 0,
+    "partial": 3,
+    "failed": 1,
+    "refused": 5,
+    "interrupted": 130,
+}
+
+
+@dataclass
+class Run:
+    """A run that is under way.
+
+    Attributes:
+        id: Sorts by time of start.
+        site: What it works with.
+        action: The kind of work.
+        started_at: When it began.
+        lock: The store's lock, if the run is exclusive.
+        metrics: Counts and durations for the record.
+        shortfalls: Why the outcome is `partial`; empty if nothing fell short.
+    """
+
+    id: str
+    site: Site
+    action: str
+    started_at: datetime
+    lock: StoreLock | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    shortfalls: list[str] = field(default_factory=list)
+
+    def fell_short(self, reason: str) -> None:
+        """Note that something was not done; the outcome is then at best `partial`."""
+        self.shortfalls.append(reason)
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome as it stands."""
+        return "partial" if self.shortfalls else "succeeded"
+
+    @contextmanager
+    def step(self, name: str, *, copy: str | None = None) -> Iterator[None]:
+        """Record one step with its outcome; an exception makes it failed and goes on up."""
+        self.site.check_stop()
+        self.site.progress.step(name if copy is None else f"{name} · {copy}")
+        catalog, clock = self.site.catalog, self.site.clock
+        with catalog.transaction() as session:
+            seq = runs.add_step(session, self.id, name=name, copy=copy, now=clock.now())
+        outcome: Outcome = "failed"
+        detail = None
+        try:
+            yield
+            outcome = "succeeded"
+        except OrchestratorError as error:
+            outcome = _outcome_of(error)
+            detail = error.message
+            raise
+        finally:
+            with catalog.transaction() as session:
+                runs.finish_step(
+                    session, self.id, seq=seq, now=clock.now(), outcome=outcome, detail=detail
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Why a run happens.
+
+    Attributes:
+        job: Name of the job it belongs to; None for a command.
+        slot: The job's slot.
+        wait_s: How long to wait for a store's lock, in seconds.
+    """
+
+    job: str | None = None
+    slot: str | None = None
+    wait_s: float = 0
+
+
+BY_HAND = Occasion()
+
+
+@contextmanager
+def run(
+    site: Site,
+    action: str,
+    *,
+    store: str | None = None,
+    exclusive: bool = True,
+    occasion: Occasion = BY_HAND,
+) -> Iterator[Run]:
+    """Hold the lock, record start and end, and settle what earlier runs left unfinished.
+
+    Args:
+        site: What to work with.
+        action: The kind of work.
+        store: The store it is about; None if it is about none.
+        exclusive: Whether the store's repositories may be changed; its lock is then held.
+        occasion: Why it happens.
+
+    Raises:
+        LockedError: Another run holds one of the locks.
+    """
+    now = site.clock.now()
+    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    with ExitStack() as stack:
+        lock = None
+        if store is not None and exclusive:
+            lock = stack.enter_context(
+                locked(
+                    site.lock_dir,
+                    store,
+                    run_id,
+                    clock=site.clock,
+                    end_leftovers=lambda: reap_recorded(site.engine_dir / store),
+                    wait_s=occasion.wait_s,
+                )
+            )
+        close_unfinished(site, own=store if lock is not None else None)
+        with site.catalog.transaction() as session:
+            runs.start(
+                session,
+                RunRow(
+                    id=run_id,
+                    action=action,
+                    store=store,
+                    job=occasion.job,
+                    slot=occasion.slot,
+                    actor=site.actor,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    started_at=now,
+                    metrics={},
+                    attempt=1,
+                ),
+            )
+        current = Run(run_id, site, action, now, lock)
+        try:
+            yield current
+        except OrchestratorError as error:
+            _finish(current, _outcome_of(error), error.message)
+            raise
+        except BaseException as error:
+            _finish(current, "failed", f"unexpected {type(error).__name__}")
+            raise
+        _finish(current, current.outcome, "; ".join(current.shortfalls) or None)
+
+
+def _finish(current: Run, outcome: Outcome, reason: str | None) -> None:
+    site = current.site
+    current.metrics["duration_s"] = round(
+        (site.clock.now() - current.started_at).total_seconds(), 3
+    )
+    with site.catalog.transaction() as session:
+        runs.finish(
+            session,
+            current.id,
+            outcome=outcome,
+            reason=reason,
+            metrics=current.metrics,
+            now=site.clock.now(),
+        )
+    _log.info("run %s: %s %s", current.id, current.action, outcome)
+
+
+def _outcome_of(error: OrchestratorError) -> Outcome:
+    if isinstance(error, StoppedError):
+        return "interrupted"
+    if isinstance(error, RefusedError):
+        return "refused"
+    return "failed"
+
+
+def close_unfinished(site: Site, *, own: str | None = None) -> list[str]:
+    """Close runs that a crash left open as `interrupted`.
+
+    A run is left open for good when its store's lock is not held any more, or when its
+    process is gone from this host.
+
+    Args:
+        site: What to work with.
+        own: The store whose lock the caller holds itself.
+
+    Returns:
+        Ids of the runs that were closed.
+    """
+    with site.catalog.reading() as session:
+        open_runs = list(runs.unfinished(session))
+    dead = [row for row in open_runs if not _is_alive(site, row, own)]
+    if dead:
+        with site.catalog.transaction() as session:
+            for row in dead:
+                runs.finish(
+                    session,
+                    row.id,
+                    outcome="interrupted",
+                    reason="found unfinished at the start of a later run",
+                    metrics=row.metrics,
+                    now=site.clock.now(),
+                )
+    return [row.id for row in dead]
+
+
+def _is_alive(site: Site, row: RunRow, own: str | None) -> bool:
+    if row.host != socket.gethostname():
+        # Another host's run, on a shared catalog: only that host can know.
+        return True
+    if row.store is not None and row.store == own and row.action in EXCLUSIVE_ACTIONS:
+        return False
+    return _process_exists(row.pid)
+
+
+def _process_exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,58 @@
+"""The site's own state as a tar stream, stored beside the images in every repository.
+
+With it and the recovery kit the site can be rebuilt from any copy. It holds the site file, the
+jobs, the wrapped keyring and the catalog's rows except those of files, which the manifests hold;
+never a key that opens anything by itself.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tempfile
+from collections.abc import Iterator
+
+from orchestrator.actions.site import Site, keyring_path
+from orchestrator.catalog import transfer
+
+PIECE_BYTES = 256 * 1024
+
+SITE_FILE = "site.toml"
+KEYRING = "keyring.json"
+CATALOG = "catalog.jsonl"
+
+
+def state_chunks(site: Site) -> Iterator[bytes]:
+    """Yield the state as one tar archive; equal states give equal bytes.
+
+    Args:
+        site: The site.
+    """
+    with tempfile.TemporaryFile(dir=site.state_dir) as spool:
+        with tarfile.open(fileobj=spool, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            _add(archive, SITE_FILE, site.config.path.read_bytes())
+            if site.config.jobs_dir.is_dir():
+                for job in sorted(site.config.jobs_dir.glob("*.toml")):
+                    _add(archive, f"jobs/{job.name}", job.read_bytes())
+            _add(archive, KEYRING, keyring_path(site.state_dir).read_bytes())
+            with tempfile.TemporaryFile(dir=site.state_dir) as rows:
+                with site.catalog.reading() as session:
+                    for line in transfer.export_rows(session):
+                        rows.write(line)
+                size = rows.tell()
+                rows.seek(0)
+                archive.addfile(_info(CATALOG, size), rows)
+        spool.seek(0)
+        while piece := spool.read(PIECE_BYTES):
+            yield piece
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    archive.addfile(_info(name, len(content)), io.BytesIO(content))
+
+
+def _info(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size = size
+    info.mode = 0o600
+    return info

@@ -1,0 +1,163 @@
+"""Whether 3-2-1 holds for each store, with every fact behind it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import observe, primary
+from orchestrator.actions.media import look
+from orchestrator.actions.places import read_marker
+from orchestrator.actions.site import Site
+from orchestrator.actions.verdict import CopyFacts, Judged, Verdict, judge_copy, judge_store
+from orchestrator.catalog import facts, repositories, runs, snapshots
+from orchestrator.config.site import LocalCopy, OfflineCopy
+from orchestrator.errors import DamageError, NotFoundError, OrchestratorError
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from orchestrator.catalog.tables import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A recovery objective against what was measured.
+
+    Attributes:
+        target: What the site file demands.
+        measured: What was observed; None if nothing was.
+        met: Whether it is met; None for unknown.
+    """
+
+    target: timedelta
+    measured: timedelta | None
+    met: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStatus:
+    """Where one store stands.
+
+    Attributes:
+        store: Name.
+        verdict: Whether 3-2-1 holds.
+        reasons: Why not, or what is notable.
+        copies: Every copy, in the order of the site file.
+        rpo: Age of the newest complete snapshot.
+        rto: Duration of the newest verified restore of the whole store.
+        last_run: The newest backup run; None if there was none.
+        files: Files in the store at the last backup.
+        size_bytes: Their total length.
+    """
+
+    store: str
+    verdict: Verdict
+    reasons: list[str]
+    copies: list[Judged]
+    rpo: Objective
+    rto: Objective
+    last_run: Run | None
+    files: int
+    size_bytes: int
+
+
+def status(site: Site, stores: list[str]) -> list[StoreStatus]:
+    """Say where stores stand. Reads the catalog and looks at what is mounted; no network.
+
+    Args:
+        site: The site.
+        stores: Store names.
+    """
+    return [_status_of(site, store) for store in stores]
+
+
+def _status_of(site: Site, store: str) -> StoreStatus:
+    now = site.clock.now()
+    limits = observe.limits(site, store)
+    with site.catalog.reading() as session:
+        known, newest = observe.facts_of_store(site, session, store)
+        state = repositories.store_state(session, store)
+        last_run = _last_backup(session, store)
+        restored = runs.last(session, store, action="restore")
+        newest_row = snapshots.newest_complete(session, store, now=now)
+    fresh = [_look_again(site, store, copy) for copy in known]
+    judged = [judge_copy(copy, newest=newest, limits=limits, now=now) for copy in fresh]
+    verdict, reasons = judge_store(judged, newest=newest, limits=limits, now=now)
+    if last_run is not None and last_run.outcome not in ("succeeded", None):
+        why = f": {last_run.reason}" if last_run.reason else ""
+        reasons.append(f"the last backup ended {last_run.outcome}{why}")
+    rpo = site.store_config(store).rpo
+    age = now - newest_row.at if newest_row is not None else None
+    return StoreStatus(
+        store=store,
+        verdict=verdict,
+        reasons=reasons,
+        copies=judged,
+        rpo=Objective(rpo, age, None if age is None else timedelta(0) <= age <= rpo),
+        rto=_rto(site, store, restored),
+        last_run=last_run,
+        files=state.file_count if state else 0,
+        size_bytes=state.size_bytes if state else 0,
+    )
+
+
+def _last_backup(session: Session, store: str) -> Run | None:
+    found = runs.recent(session, store, action="backup", limit=1)
+    return found[0] if found else None
+
+
+def _rto(site: Site, store: str, restored: Run | None) -> Objective:
+    """Only a verified restore of a whole store says anything about the RTO."""
+    target = site.store_config(store).rto
+    if restored is None or not restored.metrics.get("verified") or restored.metrics.get("study"):
+        return Objective(target, None, None)
+    took = timedelta(seconds=float(restored.metrics["restore_s"]))
+    return Objective(target, took, took <= target)
+
+
+def _look_again(site: Site, store: str, known: CopyFacts) -> CopyFacts:
+    """Let what can be seen at once from here override what was seen last."""
+    copy = site.config.copies[known.copy]
+    now = site.clock.now()
+    if isinstance(copy, LocalCopy):
+        return _look_at_local(site, store, copy, known, now)
+    if isinstance(copy, OfflineCopy):
+        return _look_for_medium(site, copy, known)
+    return known
+
+
+def _look_at_local(
+    site: Site, store: str, copy: LocalCopy, known: CopyFacts, now: datetime
+) -> CopyFacts:
+    if read_marker(copy.path) is None:
+        return replace(
+            known, reachable=False, observed_at=now, detail="its folder or disk is not there"
+        )
+    if copy.name != site.config.primary.name or known.newest_at is None:
+        return known
+    try:
+        repository = site.repository(store)
+        primary.check_there(site, repository)
+        missing = primary.differs_from_inventory(site, repository)
+    except (NotFoundError, DamageError) as error:
+        return replace(known, damaged=max(known.damaged, 1), detail=error.message)
+    return replace(known, damaged=max(known.damaged, missing), observed_at=now, reachable=True)
+
+
+def _look_for_medium(site: Site, copy: OfflineCopy, known: CopyFacts) -> CopyFacts:
+    try:
+        connected = [mounted.identity.label for mounted in look(site, copy)]
+    except OrchestratorError:
+        return known
+    if known.medium is not None and known.medium not in connected:
+        return replace(known, reachable=False)
+    return known
+
+
+def record_status(site: Site, found: list[StoreStatus]) -> None:
+    """Keep the verdict as a fact with its time, for the scheduled status job."""
+    with site.catalog.transaction() as session:
+        for one in found:
+            facts.put(session, f"status:{one.store}", value=one.verdict, now=site.clock.now())

@@ -1,0 +1,122 @@
+"""What the JSON documents hold: results of actions as plain values, by the agreed names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.actions.backup import StoreBackup
+    from orchestrator.actions.replicas import CopyResult
+    from orchestrator.actions.replicate import StoreReplication
+    from orchestrator.actions.status import Objective, StoreStatus
+    from orchestrator.errors import OrchestratorError
+
+WORST = ("succeeded", "partial", "interrupted", "refused", "failed")
+
+
+def outcome_of(outcomes: list[str]) -> str:
+    """Return the outcome of several runs: `failed` only if none of them did anything."""
+    kinds = set(outcomes)
+    if len(kinds) == 1:
+        return outcomes[0]
+    return "succeeded" if not kinds else "partial"
+
+
+def copy_result(result: CopyResult) -> dict[str, Any]:
+    """Return what a run did for one copy."""
+    return {
+        "copy": result.copy,
+        "role": result.role,
+        "state": result.state,
+        "files_sent": result.files_sent,
+        "bytes_sent": result.bytes_sent,
+        "error": result.error.message if result.error is not None else None,
+        "detail": result.detail,
+    }
+
+
+def store_backup(result: StoreBackup) -> dict[str, Any]:
+    """Return what the backup of one store came to."""
+    return {
+        "store": result.store,
+        "run": result.run,
+        "outcome": result.outcome,
+        "snapshot": result.snapshot,
+        "files": result.files,
+        "files_new": result.files_new,
+        "files_changed": result.files_changed,
+        "files_gone": result.files_gone,
+        "bytes_added": result.bytes_added,
+        "copies": [copy_result(copy) for copy in result.copies],
+        "problems": [
+            {"file": problem.file, "state": problem.state, "note": problem.note}
+            for problem in result.problems
+        ],
+        "problem_count": result.problem_count,
+        "error": _error(result.error),
+    }
+
+
+def store_replication(result: StoreReplication) -> dict[str, Any]:
+    """Return what replication came to for one store."""
+    return {
+        "store": result.store,
+        "run": result.run,
+        "outcome": result.outcome,
+        "copies": [copy_result(copy) for copy in result.copies],
+        "error": _error(result.error),
+    }
+
+
+def store_status(one: StoreStatus) -> dict[str, Any]:
+    """Return where one store stands."""
+    return {
+        "store": one.store,
+        "verdict": one.verdict,
+        "reasons": one.reasons,
+        "files": one.files,
+        "bytes": one.size_bytes,
+        "copies": [
+            {
+                "copy": judged.facts.copy,
+                "role": judged.facts.role,
+                "medium": judged.facts.medium,
+                "state": judged.state,
+                "counts": judged.counts,
+                "newest_snapshot": judged.facts.newest_snapshot,
+                "newest_at": judged.facts.newest_at,
+                "verified_at": judged.facts.verified_at,
+                "protected_until": judged.facts.protected_until,
+                "observed_at": judged.facts.observed_at,
+                "due_at": judged.facts.due_at,
+                "reason": judged.reason,
+            }
+            for judged in one.copies
+        ],
+        "rpo": _objective(one.rpo),
+        "rto": _objective(one.rto),
+        "last_run": None
+        if one.last_run is None
+        else {
+            "run": one.last_run.id,
+            "outcome": one.last_run.outcome,
+            "started_at": one.last_run.started_at,
+            "ended_at": one.last_run.ended_at,
+        },
+    }
+
+
+def _objective(objective: Objective) -> dict[str, Any]:
+    return {
+        "target_s": objective.target.total_seconds(),
+        "measured_s": None
+        if objective.measured is None
+        else round(objective.measured.total_seconds(), 3),
+        "met": objective.met,
+    }
+
+
+def _error(error: OrchestratorError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"error": type(error).__name__, "message": error.message, "exit_code": error.exit_code}

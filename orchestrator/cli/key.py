@@ -1,0 +1,96 @@
+"""``key``: the keyring. Never prints a secret but where that is the very purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import render
+from orchestrator.cli.boundary import ExitWith
+from orchestrator.cli.options import Invocation, pass_invocation
+
+
+@click.group()
+def key() -> None:
+    """List keys, check them, write the recovery kit, serve restic's password command."""
+
+
+@key.command("list")
+@pass_invocation
+def list_keys(invocation: Invocation) -> None:
+    """Show every key with what it opens; never the key."""
+    site = invocation.open_site()
+    rows = [
+        {
+            "name": entry.name,
+            "purpose": entry.purpose,
+            "repository": entry.repository_id,
+            "restic_keys": list(entry.key_ids),
+        }
+        for entry in site.keyring.entries()
+    ]
+    if invocation.as_json:
+        render.show_json({"keyring": site.keyring.id, "keys": rows})
+        return
+    render.table(
+        ["key", "purpose", "repository"],
+        [[r["name"], r["purpose"], str(r["repository"] or "–")[:8]] for r in rows],
+    )
+
+
+@key.command()
+@pass_invocation
+def check(invocation: Invocation) -> None:
+    """Open every repository with its key, and look for key files nobody here has made.
+
+    Exit status 4 if a repository has a key file the keyring does not know: an incident.
+    """
+    from orchestrator.actions.keys import check_keys
+
+    site = invocation.open_site()
+    found = check_keys(site)
+    if invocation.as_json:
+        render.show_json(
+            {
+                "repositories": [
+                    {"repository": one.name, "opens": one.opens, "unexpected": one.unexpected}
+                    for one in found
+                ]
+            }
+        )
+    else:
+        render.table(
+            ["repository", "opens", "unexpected key files"],
+            [[one.name, one.opens, ", ".join(k[:8] for k in one.unexpected)] for one in found],
+        )
+    if any(one.unexpected for one in found):
+        raise ExitWith(4)
+
+
+@key.command()
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), help="Folder for the kit.")
+@pass_invocation
+def kit(invocation: Invocation, to: Path | None) -> None:
+    """Write the recovery kit anew: a text file and a page to print. It must leave this machine."""
+    from orchestrator.actions.kit import refresh_kit
+
+    site = invocation.open_site()
+    site.demand_role("custodian")
+    files = refresh_kit(site, to)
+    if invocation.as_json:
+        render.show_json({"recovery_kit": files.text, "recovery_kit_html": files.html})
+    else:
+        render.say(f"recovery kit: {files.text}")
+        render.say(f"for printing: {files.html}")
+    render.note("It must leave this machine: lock it away elsewhere and delete both files.")
+
+
+@key.command()
+@click.option("--repository", required=True, help="Repository name.")
+@pass_invocation
+def unwrap(invocation: Invocation, repository: str) -> None:
+    """Print a repository's password, for restic's --password-command."""
+    site = invocation.open_site()
+    site.demand_role("custodian", "operator")
+    render.say(site.keyring.password(repository).reveal())
