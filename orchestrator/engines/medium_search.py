@@ -26,6 +26,7 @@ from orchestrator.engines.mounts import (
     mount_id_of,
     read_mounts,
 )
+from orchestrator.errors import EngineError
 
 _log = logging.getLogger(__name__)
 
@@ -67,8 +68,9 @@ def find(
 ) -> list[MountedMedium]:
     """Return the media of a copy that can be reached now, whatever site they belong to.
 
-    Mount points and plain folders are looked at: the search paths themselves and two levels
-    below. A plain folder with an identity file is found, but never separate.
+    Looked at are the search paths, mount points up to two levels below and plain folders one
+    level below. A plain folder with an identity file is found, but never separate. What cannot
+    be read is passed over with a warning in the log.
 
     Args:
         search: Where to look; paths that are not there are left out.
@@ -83,7 +85,7 @@ def find(
     for path in _candidates(search, mounts):
         try:
             medium = _look_at(path, mounts, apart_from)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EngineError) as error:
             _log.warning("copy %s: a folder was passed over: %s", copy, type(error).__name__)
             continue
         if medium is not None and medium.identity.copy == copy:
@@ -98,23 +100,20 @@ def _candidates(search: Iterable[Path], mounts: list[Mount]) -> list[Path]:
         for mount in (m.path for m in mounts if m.path.is_relative_to(top)):
             if len(mount.relative_to(top).parts) <= _DEPTH:
                 found.setdefault(mount)
-        for folder in _folders(top, _DEPTH):
+        for folder in _folders(top):
             found.setdefault(folder)
     return list(found)
 
 
-def _folders(top: Path, depth: int) -> Iterator[Path]:
-    """Yield a folder and those below it, without following links or going on for ever."""
+def _folders(top: Path) -> Iterator[Path]:
+    """Yield a folder and those right below it, links and all beyond a thousand left out."""
     yield top
-    if depth == 0:
-        return
     try:
         with os.scandir(top) as entries:
             names = [e.path for e in entries if e.is_dir(follow_symlinks=False)]
     except OSError:
         return
-    for name in sorted(names)[:_LOOKED_AT]:
-        yield from _folders(Path(name), depth - 1)
+    yield from (Path(name) for name in sorted(names)[:_LOOKED_AT])
 
 
 def _look_at(path: Path, mounts: list[Mount], apart_from: Sequence[Path]) -> MountedMedium | None:
