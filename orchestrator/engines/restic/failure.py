@@ -59,6 +59,7 @@ _DAMAGE = (
     "unable to load index",
     "failed to load index",
     "tree is damaged",
+    "readfull(<data/",
 )
 _UNREACHABLE = (
     "connection refused",
