@@ -1,5 +1,9 @@
 """Starts a throw-away PostgreSQL server for tests and demonstrations.
 
+As a program it prints a database's URL and password, and runs until it is interrupted::
+
+    python deploy/lab/postgres_server.py
+
 The server is the one of Debian's packages (``postgresql``). It listens on a Unix socket in its
 own temporary folder only, asks for a password, dies with the process that started it, and leaves
 nothing behind. Not for production: it does not wait for the disk.
@@ -99,6 +103,11 @@ class PostgresServer:
         """Create an empty database and return its URL."""
         self.run_sql(f'CREATE DATABASE "{_safe(name)}" TEMPLATE template0')
         return self.url(name)
+
+    def replace_database(self, name: str, template: str) -> None:
+        """Make a database a copy of another one that nobody is connected to."""
+        self.drop_database(name)
+        self.run_sql(f'CREATE DATABASE "{_safe(name)}" TEMPLATE "{_safe(template)}"')
 
     def drop_database(self, name: str) -> None:
         self.run_sql(f'DROP DATABASE IF EXISTS "{_safe(name)}" WITH (FORCE)')
@@ -210,3 +219,14 @@ def _safe(name: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]*", name):
         raise ValueError("a lab database is named in lower case")
     return name
+
+
+def main() -> None:
+    with PostgresServer() as server:
+        print(f"url {server.create_database('catalog')}\npassword {server.password}", flush=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    main()

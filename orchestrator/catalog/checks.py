@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from sqlmodel import Session, col, select
@@ -56,17 +57,16 @@ def coverage(session: Session, key: CopyKey) -> Coverage | None:
     another division than the newest cannot be compared and are passed over.
     """
     found: Coverage | None = None
-    for result in session.exec(_newest_first(key).execution_options(yield_per=100)):
-        if found is None:
-            found = Coverage(result.slice_t)
-        elif found.slices == 1 and result.slice_t > 1:
-            break
-        if result.slice_t == 1:
-            _fill(found, result, range(1, found.slices + 1))
-        elif result.slice_t == found.slices:
-            _fill(found, result, [result.slice_n])
-        if found.is_full:
-            break
+    query = _newest_first(key).execution_options(yield_per=100)
+    with closing(session.exec(query)) as results:
+        for result in results:
+            found = found or Coverage(result.slice_t)
+            if result.slice_t == 1:
+                _fill(found, result, range(1, found.slices + 1))
+            elif result.slice_t == found.slices:
+                _fill(found, result, [result.slice_n])
+            if found.is_full:
+                break
     return found
 
 

@@ -144,7 +144,7 @@ def record_listed(
     )
     table = table_of(CopyFile)
     listed_version: sa.ColumnElement[str] = sa.literal_column("excluded.version_id")
-    is_back = table.c.state.in_(("missing", "removed"))
+    is_back = sa.or_(table.c.state == "missing", table.c.state == "removed")
     return upsert(
         session,
         CopyFile,
@@ -237,12 +237,11 @@ def update_state(session: Session, key: CopyKey, **changes: Unpack[StateChanges]
     values: dict[str, Any] = {"state": "unknown", **changes}
     keep = [] if "state" in changes else ["state"]
     upsert(session, CopyState, [{**_columns(key), **values}], key=_KEY, keep=keep)
-    session.expire_all()
 
 
 def get_state(session: Session, key: CopyKey) -> CopyState | None:
     """Return what is known of a repository in a copy."""
-    return session.get(CopyState, key)
+    return session.get(CopyState, key, populate_existing=True)
 
 
 def states(

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.orm import ORMExecuteState
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
@@ -114,7 +115,7 @@ class Catalog:
         """
         with (
             translated(self.where),
-            Session(self._writer, expire_on_commit=False) as session,
+            _session(self._writer) as session,
             session.begin(),
         ):
             session.connection()  # begins now, so that a lock or a lost server shows here
@@ -129,7 +130,7 @@ class Catalog:
         """
         with (
             translated(self.where),
-            Session(self._reader, expire_on_commit=False) as session,
+            _session(self._reader) as session,
             session.begin(),
         ):
             yield session
@@ -162,6 +163,21 @@ class Catalog:
     def dispose(self) -> None:
         """Close every connection."""
         self._writer.dispose()
+
+
+def _session(engine: sa.Engine) -> Session:
+    """Give a session whose rows stay readable after its end, and whose reads are always fresh.
+
+    Most writes go round the session's memory of rows, so what it reads must replace that memory.
+    """
+    session = Session(engine, expire_on_commit=False)
+    sa.event.listen(session, "do_orm_execute", _read_afresh)
+    return session
+
+
+def _read_afresh(state: ORMExecuteState) -> None:
+    if state.is_select:
+        state.update_execution_options(populate_existing=True)
 
 
 def _parse(url: str) -> URL:

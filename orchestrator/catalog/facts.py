@@ -13,12 +13,11 @@ from orchestrator.catalog.tables import SiteFact
 def put(session: Session, key: str, *, value: str, now: dt.datetime) -> None:
     """Set a fact, whether it was there or not."""
     upsert(session, SiteFact, [{"key": key, "value": value, "at": now}], key=["key"])
-    session.expire_all()
 
 
 def get(session: Session, key: str) -> SiteFact | None:
     """Return a fact with the instant it was set."""
-    return session.get(SiteFact, key)
+    return session.get(SiteFact, key, populate_existing=True)
 
 
 def starting_with(session: Session, prefix: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -23,7 +24,8 @@ from orchestrator.manifest import ManifestEntry
 StudyDate = Callable[[dict[str, str]], tuple[dt.date, str] | None]
 """Gives a header's study date and the keyword it came from, or None."""
 
-_IN_CLEAR = frozenset({"modality", "sop_class_uid"})
+_CODE = re.compile(r"[A-Z0-9_ ]{1,16}")
+_UID = re.compile(r"[0-9.]{1,64}")
 _RECENT_KEYS = 4096
 _HASHES_A_QUERY = 500
 
@@ -145,7 +147,7 @@ def identity_of_study(
         DamageError: They were changed in the database.
     """
     query = (
-        sa.select(_file.c.path_key, _file.c.identity_enc, _file.c.modality, _file.c.sop_class_uid)
+        sa.select(_file.c.path_key, _file.c.identity_enc)
         .where(
             _file.c.store == store,
             _file.c.study_key == study_key,
@@ -159,8 +161,7 @@ def identity_of_study(
         return None
     plain = keys.cipher.decrypt(row.identity_enc, _context("identity", store, row.path_key))
     fields: dict[str, str] = json.loads(plain)
-    in_clear = {"modality": row.modality, "sop_class_uid": row.sop_class_uid}
-    return fields | {name: value for name, value in in_clear.items() if value is not None}
+    return fields
 
 
 def _mark_gone(
@@ -221,7 +222,6 @@ class _Encoder:
         series = header.get("series_instance_uid")
         instance = header.get("sop_instance_uid")
         date, source = (self._study_date(header) if header else None) or (None, None)
-        identity = {name: text for name, text in header.items() if name not in _IN_CLEAR}
         context = _context("identity", self._store, key)
         return {
             "study_key": self._study(study) if study else None,
@@ -230,14 +230,22 @@ class _Encoder:
             "patient_key": self._patient(
                 header.get("issuer_of_patient_id", ""), header.get("patient_id", "")
             ),
-            "modality": header.get("modality"),
-            "sop_class_uid": header.get("sop_class_uid"),
+            "modality": _if_like(_CODE, header.get("modality")),
+            "sop_class_uid": _if_like(_UID, header.get("sop_class_uid")),
             "study_date": date,
             "study_date_source": source,
             "identity_enc": (
-                self._keys.cipher.encrypt(_to_json(identity).encode(), context) if header else None
+                self._keys.cipher.encrypt(_to_json(header).encode(), context) if header else None
             ),
         }
+
+
+def _if_like(form: re.Pattern[str], text: str | None) -> str | None:
+    """Let through what has the form it must have: only that may stand in clear.
+
+    Source: DICOM PS3.5 table 6.2-1, CS and UI.
+    """
+    return text if text is not None and form.fullmatch(text) else None
 
 
 def _context(field: str, store: str, path_key: str) -> str:

@@ -34,7 +34,7 @@ def get(session: Session, medium_id: str) -> Medium:
     Raises:
         NotFoundError: There is no such medium.
     """
-    medium = session.get(Medium, medium_id)
+    medium = session.get(Medium, medium_id, populate_existing=True)
     if medium is None:
         raise NotFoundError(f"no medium {medium_id} is known", hint="orchestrator medium list")
     return medium

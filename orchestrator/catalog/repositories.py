@@ -13,12 +13,11 @@ from orchestrator.catalog.tables import Repository, StoreState
 def add(session: Session, repository: Repository) -> None:
     """Record a repository; recording the same id again updates it."""
     upsert(session, Repository, [repository.model_dump()], key=["id"], keep=["created_at"])
-    session.expire_all()
 
 
 def get(session: Session, repository_id: str) -> Repository | None:
     """Return a repository by restic's full id."""
-    return session.get(Repository, repository_id)
+    return session.get(Repository, repository_id, populate_existing=True)
 
 
 def by_name(session: Session, name: str) -> Repository | None:
@@ -37,9 +36,8 @@ def of_store(session: Session, store: str | None = None) -> Sequence[Repository]
 def put_store_state(session: Session, state: StoreState) -> None:
     """Record what a complete walk of a store found."""
     upsert(session, StoreState, [state.model_dump()], key=["store"])
-    session.expire_all()
 
 
 def store_state(session: Session, store: str) -> StoreState | None:
     """Return what the last complete walk of a store found."""
-    return session.get(StoreState, store)
+    return session.get(StoreState, store, populate_existing=True)

@@ -58,7 +58,6 @@ def finish(
         .where(col(RunStep.run_id) == run_id, col(RunStep.ended_at).is_(None))
         .values(ended_at=now, outcome="interrupted")
     )
-    session.expire_all()
     return True
 
 
@@ -102,13 +101,12 @@ def finish_step(
         )
         .values(ended_at=now, outcome=outcome, detail=detail)
     )
-    session.expire_all()
     return ended.rowcount == 1
 
 
 def get(session: Session, run_id: str) -> Run | None:
     """Return a run."""
-    return session.get(Run, run_id)
+    return session.get(Run, run_id, populate_existing=True)
 
 
 def steps(session: Session, run_id: str) -> Sequence[RunStep]:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEAD = "0001"
-"""The revision this program needs: the newest one in ``migrations/versions``."""
+"""The revision this program needs: the newest one in ``migrations/versions``.
+
+Revisions are numbered with leading zeros, so that a newer one is greater as a text.
+"""
 
 _LOCK = 0x6F726368  # any number no other program uses for its advisory lock
 _TABLE = "alembic_version"

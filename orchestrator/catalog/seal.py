@@ -43,8 +43,8 @@ def is_sealed(session: Session, where: str, keys: FieldKeys) -> bool:
     Raises:
         CredentialError: The catalog was made with other keys.
     """
-    cipher_mark = session.get(SiteFact, _CIPHER)
-    pseudonym_mark = session.get(SiteFact, _PSEUDONYM)
+    cipher_mark = session.get(SiteFact, _CIPHER, populate_existing=True)
+    pseudonym_mark = session.get(SiteFact, _PSEUDONYM, populate_existing=True)
     if cipher_mark is None or pseudonym_mark is None:
         return False
     try:

@@ -52,7 +52,6 @@ def finish(
         .where(col(JobSlot.job) == job, col(JobSlot.slot) == slot, col(JobSlot.ended_at).is_(None))
         .values(ended_at=now, outcome=outcome)
     )
-    session.expire_all()
     return ended.rowcount == 1
 
 

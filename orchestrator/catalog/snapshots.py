@@ -28,7 +28,6 @@ def add(session: Session, snapshot: Snapshot) -> None:
         key=["id"],
         keep=["forgotten_at", "forgotten_run"],
     )
-    session.expire_all()
 
 
 def of_store(
@@ -129,4 +128,3 @@ def mark_forgotten(session: Session, ids: Iterable[str], *, run_id: str, now: dt
     )
     for batch in batches(ids, BATCH):
         session.connection().execute(statement, [{"snapshot_id": full} for full in batch])
-    session.expire_all()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Session
+from sqlmodel import Session, UTCDateTime
 
 from orchestrator.catalog import schema
 from orchestrator.catalog.bulk import BATCH, batches, stream, table_of
@@ -61,11 +61,12 @@ def import_rows(session: Session, lines: Iterable[bytes]) -> int:
         DamageError: The export is cut short or no export.
     """
     for table in _tables():
-        if session.connection().execute(sa.select(1).where(*_portable(table)).limit(1)).first():
+        found = sa.select(sa.literal(1)).select_from(table).where(*_portable(table)).limit(1)
+        if session.connection().execute(found).first():
             raise RefusedError("rows are read into an empty catalog only")
     try:
         return _import(session, iter(lines))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, sa.exc.StatementError) as error:
         raise DamageError("the exported catalog has a line that is not one of its rows") from error
 
 
@@ -80,9 +81,9 @@ def _import(session: Session, lines: Iterator[bytes]) -> int:
             announced = int(next(group)["rows"])
             break
         table = tables[name]
-        types = {column.name: column.type.python_type for column in _columns(table)}
+        readers = {column.name: _reader(column) for column in _columns(table)}
         for batch in batches(group, BATCH):
-            rows = [_row(body["row"], types) for body in batch]
+            rows = [_row(body["row"], readers) for body in batch]
             session.connection().execute(sa.insert(table), rows)
             count += len(rows)
     if announced != count or next(lines, None) is not None:
@@ -92,7 +93,7 @@ def _import(session: Session, lines: Iterator[bytes]) -> int:
 
 def _check_header(line: bytes) -> None:
     header = json.loads(line)
-    if header.get("catalog") != FORMAT or str(header["schema"]) > schema.HEAD:
+    if int(header["catalog"]) > FORMAT or str(header["schema"]) > schema.HEAD:
         raise ConfigError(
             ["the exported catalog was made by a newer program"],
             hint="install at least the version that made it",
@@ -119,14 +120,20 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, dt.date) else value  # a datetime is a date
 
 
-def _row(values: dict[str, Any], types: dict[str, type]) -> dict[str, Any]:
-    row = {}
-    for name, kind in types.items():
-        value = values.get(name)
-        if value is not None and kind in (dt.datetime, dt.date):
-            value = kind.fromisoformat(value)
-        row[name] = value
-    return row
+def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
+    if isinstance(column.type, UTCDateTime):
+        return dt.datetime.fromisoformat
+    if isinstance(column.type, sa.Date):
+        return dt.date.fromisoformat
+    return lambda value: value
+
+
+def _row(values: dict[str, Any], readers: dict[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    """Give every column of today's schema; one that is younger than the export stays empty."""
+    return {
+        name: None if values.get(name) is None else read(values[name])
+        for name, read in readers.items()
+    }
 
 
 def _line(body: dict[str, Any]) -> bytes:

@@ -33,6 +33,11 @@ class CatalogUrl:
     def is_sqlite(self) -> bool:
         return self.url.startswith("sqlite")
 
+    @property
+    def database(self) -> str:
+        """Name of the database on the server."""
+        return self.url.partition("@/")[2].partition("?")[0]
+
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:

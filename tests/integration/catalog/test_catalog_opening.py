@@ -247,6 +247,20 @@ def test_a_reader_sees_one_instant(catalog: Catalog) -> None:
         assert reader.exec(select(SiteFact).where(SiteFact.key == "a")).first() is None
 
 
+def test_rows_stay_readable_and_reads_are_fresh(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        facts.put(session, "a", value="1", now=NOW)
+        first = facts.get(session, "a")
+        facts.put(session, "a", value="2", now=NOW)
+        assert first is not None
+        assert first.value == "1"
+        again = facts.get(session, "a")
+        found = session.exec(select(SiteFact).where(SiteFact.key == "a")).one()
+        assert again is not None
+        assert (again.value, found.value) == ("2", "2")
+    assert found.value == "2"
+
+
 def test_an_exception_takes_everything_back(catalog: Catalog) -> None:
     def write_and_fail() -> None:
         with catalog.transaction() as session:
