@@ -57,11 +57,6 @@ def code_of(error: BaseException) -> str | None:
     return None
 
 
-def is_refusal(error: BaseException) -> bool:
-    """Say whether the server knew the caller and refused the request itself."""
-    return code_of(error) in REFUSALS
-
-
 def is_passing(error: BaseException) -> bool:
     """Say whether trying the same request again may help."""
     if isinstance(error, EngineTimeoutError | UnreachableError):
