@@ -220,6 +220,21 @@ class Access:
             yield self.work_dir
 
 
+@contextlib.contextmanager
+def memory_file(content: bytes | None) -> Iterator[int | None]:
+    """Hold a text in memory and give its file descriptor; None for no text.
+
+    Paths handed over like this get on no disk and in no argument.
+    """
+    if content is None:
+        yield None
+        return
+    with open(os.memfd_create("restic"), "wb") as file:
+        file.write(content)
+        file.flush()
+        yield file.fileno()
+
+
 class _Replay:
     """Bytes that can be given a second time, as long as not much of them was taken.
 

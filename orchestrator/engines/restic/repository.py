@@ -7,7 +7,6 @@ rest is the manifest's business.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from orchestrator.engines.pipes import Lines
 from orchestrator.engines.restic import argv, messages
-from orchestrator.engines.restic.access import Ended, Verb
+from orchestrator.engines.restic.access import Ended, Verb, memory_file
 from orchestrator.engines.restic.failure import PARTIAL
 from orchestrator.engines.restic.patterns import include_file
 from orchestrator.engines.restic.upkeep import Upkeep
@@ -217,7 +216,7 @@ class Repository(Upkeep):
             elif messages.message_type(document) == "status":
                 _report(document, on_progress)
 
-        with _memory_file(include) as include_fd:
+        with memory_file(_patterns(include)) as include_fd:
             fds = () if include_fd is None else (include_fd,)
             command = argv.restore(snapshot_id, target, include_fd=include_fd)
             verb = Verb(command, "the restore", fds=fds)
@@ -292,16 +291,7 @@ def _with_problems(summary: BackupSummary, ended: Ended) -> BackupSummary:
     )
 
 
-@contextlib.contextmanager
-def _memory_file(include: Sequence[bytes] | None) -> Iterator[int | None]:
-    """Hold an include file in memory: its paths get on no disk and in no argument."""
-    if include is None:
-        yield None
-        return
-    if not include:
+def _patterns(include: Sequence[bytes] | None) -> bytes | None:
+    if include is not None and not include:
         raise UsageError("nothing to restore was named")
-    content = include_file(include)
-    with open(os.memfd_create("include"), "wb") as file:
-        file.write(content)
-        file.flush()
-        yield file.fileno()
+    return None if include is None else include_file(include)
