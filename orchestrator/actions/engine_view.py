@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.places import OpenCopy
 from orchestrator.actions.site import Site
+from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.engines.restic.repository import Repository
@@ -28,4 +29,8 @@ def engine_on(site: Site, opened: OpenCopy, repository: str) -> Iterator[Reposit
     from orchestrator.engines.lens import Lens
 
     with Lens(opened.place) as lens:
-        yield site.copy_engine(repository, lens.url, opened.name)
+        try:
+            yield site.copy_engine(repository, lens.repository, opened.name)
+        except OrchestratorError as error:
+            # restic only sees a server that fails; the lens knows why.
+            raise lens.failure or error from error

@@ -133,9 +133,11 @@ def _reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Repos
     """Open a copy without the catalog's help: the media register is one of the things lost."""
     copy = site.copy_config(name)
     if not isinstance(copy, OfflineCopy):
-        with open_copy(site, name, repository) as opened:
-            with engine_on(site, opened, repository.name) as engine:
-                yield engine
+        with (
+            open_copy(site, name, repository) as opened,
+            engine_on(site, opened, repository.name) as engine,
+        ):
+            yield engine
         return
     found = medium_search.find(copy.search, name)
     ours = [mounted for mounted in found if mounted.identity.site == site.keyring.id]

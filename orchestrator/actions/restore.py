@@ -98,7 +98,7 @@ def restore(site: Site, wish: Wish) -> Restored:
             versions = observe.versions(site, name, repository.id)
             with open_copy(site, name, repository, versions=versions) as opened:
                 result = _RestoreWork(current, repository, opened, row, wish).perform(target)
-                _record(current, result)
+                _record(current, result, whole=wish.study is None)
                 return result
         raise NotFoundError(
             f"store {wish.store}: no copy that is known to hold snapshot {row.id[:8]} is there",
@@ -324,7 +324,7 @@ def _candidates(
                 yield name
 
 
-def _record(current: Run, result: Restored) -> None:
+def _record(current: Run, result: Restored, *, whole: bool) -> None:
     duration = current.site.clock.now() - current.started_at
     current.metrics.update(
         files=result.files,
@@ -332,5 +332,6 @@ def _record(current: Run, result: Restored) -> None:
         copy=result.copy,
         verified=result.verified,
         snapshot=result.snapshot,
+        whole=whole,
         restore_s=round(duration.total_seconds(), 3),
     )

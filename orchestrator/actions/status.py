@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from orchestrator.catalog.tables import Run
+
+RESTORES_LOOKED_AT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def _status_of(site: Site, store: str) -> StoreStatus:
         known, newest = observe.facts_of_store(site, session, store)
         state = repositories.store_state(session, store)
         last_run = _last_backup(session, store)
-        restored = runs.last(session, store, action="restore")
+        restores = runs.recent(session, store, action="restore", limit=RESTORES_LOOKED_AT)
         newest_row = snapshots.newest_complete(session, store, now=now)
     fresh = [_look_again(site, store, copy) for copy in known]
     judged = [judge_copy(copy, newest=newest, limits=limits, now=now) for copy in fresh]
@@ -96,7 +99,7 @@ def _status_of(site: Site, store: str) -> StoreStatus:
         reasons=reasons,
         copies=judged,
         rpo=Objective(rpo, age, None if age is None else timedelta(0) <= age <= rpo),
-        rto=_rto(site, store, restored),
+        rto=_rto(site, store, restores),
         last_run=last_run,
         files=state.file_count if state else 0,
         size_bytes=state.size_bytes if state else 0,
@@ -108,13 +111,14 @@ def _last_backup(session: Session, store: str) -> Run | None:
     return found[0] if found else None
 
 
-def _rto(site: Site, store: str, restored: Run | None) -> Objective:
+def _rto(site: Site, store: str, restores: Sequence[Run]) -> Objective:
     """Only a verified restore of a whole store says anything about the RTO."""
     target = site.store_config(store).rto
-    if restored is None or not restored.metrics.get("verified") or restored.metrics.get("study"):
-        return Objective(target, None, None)
-    took = timedelta(seconds=float(restored.metrics["restore_s"]))
-    return Objective(target, took, took <= target)
+    for run in restores:
+        if run.outcome == "succeeded" and run.metrics.get("verified") and run.metrics.get("whole"):
+            took = timedelta(seconds=float(run.metrics["restore_s"]))
+            return Objective(target, took, took <= target)
+    return Objective(target, None, None)
 
 
 def _look_again(site: Site, store: str, known: CopyFacts) -> CopyFacts:

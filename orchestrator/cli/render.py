@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         grid.add_column(heading, overflow="fold")
     for row in rows:
         grid.add_row(*(Text(cell(value), style=_COLOURS.get(cell(value), "")) for value in row))
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(grid)
+    width = None if sys.stdout.isatty() else 140
+    Console(width=width, highlight=False).print(grid)
 
 
 def cell(value: Any) -> str:
@@ -111,7 +112,7 @@ def colour(word: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime is one too
         return value.isoformat()
     if isinstance(value, timedelta):
         return value.total_seconds()
