@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
 from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.lock import reading
 from orchestrator.actions.places import AbsentCopy, OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
@@ -109,12 +110,15 @@ def check(
                 result = CopyCheck(name, store)
                 results.append(result)
                 try:
-                    with open_copy(
-                        site,
-                        name,
-                        repository,
-                        versions=observe.versions(site, name, repository.id),
-                    ) as opened:
+                    with (
+                        reading(site.lock_dir, store),
+                        open_copy(
+                            site,
+                            name,
+                            repository,
+                            versions=observe.versions(site, name, repository.id),
+                        ) as opened,
+                    ):
                         _CopyCheckWork(current, repository, opened, result).perform(part, structure)
                 except AbsentCopy as absence:
                     observe.record_absence(site, name, repository.id, absence.message)

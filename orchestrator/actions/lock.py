@@ -140,3 +140,52 @@ def locked(
         yield lock
     finally:
         lock.release()
+
+
+@contextmanager
+def reading(folder: Path, store: str) -> Iterator[None]:
+    """Keep every file of a store's copies where it is while somebody reads them.
+
+    Any number may read at once, also while a backup adds files; what removes files waits its turn.
+
+    Args:
+        folder: Where lock files are.
+        store: Store name.
+
+    Raises:
+        LockedError: Files are being removed just now.
+    """
+    with _readers(folder, store, fcntl.LOCK_SH) as held:
+        if not held:
+            raise LockedError(
+                f"store {store}: files are being removed from its copies just now",
+                hint="try again when the rotation has ended",
+            )
+        yield
+
+
+@contextmanager
+def removing(folder: Path, store: str) -> Iterator[bool]:
+    """Claim the right to remove files from a store's copies; False while anybody reads them.
+
+    Args:
+        folder: Where lock files are.
+        store: Store name.
+    """
+    with _readers(folder, store, fcntl.LOCK_EX) as held:
+        yield held
+
+
+@contextmanager
+def _readers(folder: Path, store: str, how: int) -> Iterator[bool]:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(folder / f"{store}.readers", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+            held = True
+        except BlockingIOError:
+            held = False
+        yield held
+    finally:
+        os.close(fd)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
+from orchestrator.actions.lock import removing
 from orchestrator.actions.places import AbsentCopy, OpenCopy, open_copy
 from orchestrator.actions.run import Run
 from orchestrator.actions.verdict import CopyState
@@ -126,8 +127,13 @@ class Replicas:
             self.start()
         replication, self._replication = self._replication, None
         if replication is not None:
-            obsolete = observe.removed_from_primary(self._site, self._repository.id)
-            for name, result in replication.settle(final, obsolete=obsolete).items():
+            with removing(self._site.lock_dir, self._repository.store) as alone:
+                # While a check or restore reads, what the primary gave up stays until next time.
+                obsolete = (
+                    observe.removed_from_primary(self._site, self._repository.id) if alone else ()
+                )
+                results = replication.settle(final, obsolete=obsolete)
+            for name, result in results.items():
                 self._record(name, result)
         self._stack.close()
         order = list(self._site.config.copies)

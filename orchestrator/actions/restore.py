@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
 from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.lock import reading
 from orchestrator.actions.manifests import entry_lines, lines_of
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import Run, run
@@ -90,7 +91,10 @@ def restore(site: Site, wish: Wish) -> Restored:
         DamageError: What came back is not what was backed up.
         OrchestratorError: The copy cannot be reached or read.
     """
-    with run(site, "restore", store=wish.store, exclusive=False) as current:
+    with (
+        run(site, "restore", store=wish.store, exclusive=False) as current,
+        reading(site.lock_dir, wish.store),
+    ):
         target = _prepare_target(site, wish.to)
         repository = site.repository(wish.store)
         row = _choose_snapshot(site, repository, wish)

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import primary
+from orchestrator.actions.lock import removing
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs, snapshots
 from orchestrator.config.site import ImmutableCopy
 from orchestrator.engines.restic.argv import KeepPolicy
-from orchestrator.errors import RefusedError, UnreachableError
+from orchestrator.errors import LockedError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -69,7 +70,12 @@ def rotate(
             with current.step("plan"):
                 _plan(site, repository, engine, result)
             if not dry_run and result.remove:
-                with current.step("rotate"):
+                with current.step("rotate"), removing(site.lock_dir, store) as alone:
+                    if not alone:
+                        raise LockedError(
+                            f"store {store}: a check or restore is reading its copies",
+                            hint="try again when it has ended",
+                        )
                     result.files_removed = _apply(current, repository, engine, result)
             current.metrics.update(removed=len(result.remove), files=result.files_removed)
             results.append(result)
