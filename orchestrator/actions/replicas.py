@@ -127,17 +127,25 @@ class Replicas:
             self.start()
         replication, self._replication = self._replication, None
         if replication is not None:
-            with removing(self._site.lock_dir, self._repository.store) as alone:
-                # While a check or restore reads, what the primary gave up stays until next time.
-                obsolete = (
-                    observe.removed_from_primary(self._site, self._repository.id) if alone else ()
-                )
-                results = replication.settle(final, obsolete=obsolete)
-            for name, result in results.items():
+            for name, result in self._send_the_rest(replication, final).items():
                 self._record(name, result)
-        self._stack.close()
+        try:
+            self._stack.close()
+        except OrchestratorError as error:
+            # Everything is sent and recorded; that a medium could not be let go is said, no more.
+            self._run.fell_short(error.message)
         order = list(self._site.config.copies)
         return sorted(self._results.values(), key=lambda result: order.index(result.copy))
+
+    def _send_the_rest(
+        self, replication: Replication, final: list[RepositoryFile]
+    ) -> dict[str, TargetResult]:
+        obsolete = observe.removed_from_primary(self._site, self._repository.id)
+        if not obsolete:
+            return replication.settle(final)
+        with removing(self._site.lock_dir, self._repository.store) as alone:
+            # While a check or restore reads, what the primary gave up stays until next time.
+            return replication.settle(final, obsolete=obsolete if alone else ())
 
     def _record(self, name: str, result: TargetResult) -> None:
         opened = self._open[name]
