@@ -253,8 +253,8 @@ def explain(verdict: str, seconds: float, *, has_bucket: bool, has_medium: bool)
     tell("What just happened")
     bucket = " and into the bucket, where nobody can delete them for 35 days" if has_bucket else ""
     print(
-        f"""The images were read once, encrypted, and stored on the local disk; the same bytes went to
-the offline medium{bucket}.
+        f"""The images were read once, encrypted, and stored on the local disk; the same bytes
+went to the offline medium{bucket}.
 Every copy was then verified on its own, and one study was restored and compared.
 3-2-1 is: {verdict}."""
     )

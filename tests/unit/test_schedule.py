@@ -130,9 +130,7 @@ def test_hourly_job_follows_the_wall_clock():
     )
     assert [len(spring), len(autumn)] == [23, 25]
     for found in (spring, autumn):
-        assert {later - earlier for earlier, later in pairwise(found)} == {
-            timedelta(hours=1)
-        }
+        assert {later - earlier for earlier, later in pairwise(found)} == {timedelta(hours=1)}
 
 
 def test_every_six_hours_fires_four_times_a_day_at_half_hour_jumps():
