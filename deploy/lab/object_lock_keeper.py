@@ -105,7 +105,7 @@ class Keeper:
         self._make_users()
 
     def _configure(self, fsid: str, mon_port: int) -> None:
-        frontend = f"endpoint=127.0.0.1:{self.port}"
+        frontend = f"endpoint=127.0.0.1:{self.port} tcp_nodelay=1"
         if self.tls:
             pem, key = self.folder / "server.pem", self.folder / "server.key"
             frontend = f"ssl_{frontend} ssl_certificate={pem} ssl_private_key={key}"

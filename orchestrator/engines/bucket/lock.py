@@ -111,6 +111,14 @@ def retain_until(now: datetime, period: timedelta) -> datetime:
     return until if not until.microsecond else until.replace(microsecond=0) + timedelta(seconds=1)
 
 
+def held_until(answer: dict[str, Any]) -> datetime | None:
+    """Return the end of the COMPLIANCE lock that a HEAD's or GET's answer tells of, if any."""
+    until: datetime | None = answer.get("ObjectLockRetainUntilDate")
+    if until is None or answer.get("ObjectLockMode") != MODE:
+        return None
+    return until.astimezone(UTC)
+
+
 def read_retention(door: Door, key: str, version_id: str) -> datetime | None:
     """Return until when a version is locked; None if it is not, or not by COMPLIANCE.
 
@@ -118,19 +126,30 @@ def read_retention(door: Door, key: str, version_id: str) -> datetime | None:
         NotFoundError: There is no such version.
         OrchestratorError: As `Door.call`.
     """
+    what = "look at the lock of an object"
+    version = {"Key": key, "VersionId": version_id}
     try:
-        answer = door.call(
-            "get_object_retention", "look at the lock of an object", Key=key, VersionId=version_id
-        )
+        # a HEAD's answer has no body: on a default Ceph RGW it takes 4 ms, the other 48
+        until = held_until(door.call("head_object", what, **version))
+    except (EngineError, CredentialError) as error:
+        if code_of(error) is None:
+            raise
+        until = None  # refused, and without a body it cannot say why: the other can
+    if until is not None:
+        return until
+    try:
+        answer = door.call("get_object_retention", what, **version)
     except (EngineError, NotFoundError) as error:
         if code_of(error) in _NO_RETENTION:
             return None
         raise
     retention = answer.get("Retention", {})
-    if retention.get("Mode") != MODE or "RetainUntilDate" not in retention:
-        return None
-    until: datetime = retention["RetainUntilDate"]
-    return until.astimezone(UTC)
+    return held_until(
+        {
+            "ObjectLockMode": retention.get("Mode"),
+            "ObjectLockRetainUntilDate": retention.get("RetainUntilDate"),
+        }
+    )
 
 
 def lengthen(door: Door, key: str, version_id: str, until: datetime) -> datetime:

@@ -17,7 +17,13 @@ from typing import Any
 
 from orchestrator.engines.bucket.door import PIECE_BYTES, Door
 from orchestrator.engines.bucket.faults import is_passing
-from orchestrator.engines.bucket.lock import MODE, lengthen, read_retention, retain_until
+from orchestrator.engines.bucket.lock import (
+    MODE,
+    held_until,
+    lengthen,
+    read_retention,
+    retain_until,
+)
 from orchestrator.engines.bucket.selection import Selection
 from orchestrator.engines.bucket.versions import VersionFact, by_key, list_versions
 from orchestrator.engines.interface import Receipt, StoredFile
@@ -270,8 +276,5 @@ class BucketPlace:
                 f"copy {self._copy}: {file.path} was stored with {answer['ContentLength']} bytes "
                 f"instead of {content.size_bytes}"
             )
-        until: datetime | None = answer.get("ObjectLockRetainUntilDate")
-        if until is None or answer.get("ObjectLockMode") != MODE:
-            # some servers show it only to who asks for nothing else
-            return read_retention(self._door, self._base + file.path, version_id)
-        return until.astimezone(UTC)
+        # some servers show a lock only to who asks for nothing else
+        return held_until(answer) or read_retention(self._door, self._base + file.path, version_id)
