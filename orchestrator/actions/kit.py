@@ -78,6 +78,6 @@ def _copy(site: Site, copy: Copy, rows: list[RepositoryRow]) -> KitCopy:
     return KitCopy(
         copy.name,
         copy.role,
-        f"offline media: {labels or 'none registered yet'}; mount one, for example at /mnt",
+        f"offline media{f': {labels}' if labels else ''}; mount one, for example at /mnt",
         {row.name: f"/mnt/imaging-orchestrator/{row.name}" for row in rows},
     )

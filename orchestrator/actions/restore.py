@@ -13,6 +13,7 @@ from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.lock import reading
 from orchestrator.actions.manifests import entry_lines, lines_of
 from orchestrator.actions.places import OpenCopy, open_copy
+from orchestrator.actions.restored import compare_with_manifest
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, snapshots
@@ -23,8 +24,6 @@ from orchestrator.errors import (
     RefusedError,
 )
 from orchestrator.manifest import ManifestEntry, decode_entry
-from orchestrator.stores.folder import FolderStore
-from orchestrator.stores.interface import Listed
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -145,6 +144,23 @@ class _RestoreWork:
                 self._verify(self._entries(engine, manifest), target)
         return self._result
 
+    def _verify(self, entries: Iterator[ManifestEntry], target: Path) -> None:
+        result = self._result
+        found = compare_with_manifest(
+            entries, target, progress=self._site.progress, check_stop=self._site.check_stop
+        )
+        result.files, result.bytes, result.not_good = found.files, found.bytes, found.not_good
+        wrong = found.wrong
+        if self._wish.study is None:
+            wrong += found.extra
+        if wrong:
+            raise DamageError(
+                f"store {self._wish.store}: {wrong} of {result.files + wrong} files restored from "
+                f"copy {self._opened.name} are not what was backed up",
+                hint=f"do not use what is in the folder; orchestrator check {self._opened.name}",
+            )
+        result.verified = result.files > 0
+
     def _manifest_id(self, engine: Repository) -> str:
         with self._site.catalog.reading() as session:
             rows = snapshots.of_store(session, self._wish.store, kind="manifest")
@@ -185,75 +201,6 @@ class _RestoreWork:
                 hint="orchestrator study list",
             )
         return paths
-
-    def _verify(self, entries: Iterator[ManifestEntry], target: Path) -> None:
-        result = self._result
-        wrong = 0
-        batch: list[ManifestEntry] = []
-        folder = FolderStore("restored", target)
-        seen = 0
-
-        def settle() -> int:
-            nonlocal seen
-            bad = _compare(folder, batch, result)
-            seen += len(batch)
-            batch.clear()
-            self._site.check_stop()
-            self._site.progress.advance("files verified", seen, None)
-            return bad
-
-        for entry in entries:
-            if entry.state == "good":
-                batch.append(entry)
-            else:
-                result.not_good += 1
-            if len(batch) >= 2000:
-                wrong += settle()
-        wrong += settle()
-        if self._wish.study is None:
-            wrong += self._count_extra(folder)
-        if wrong:
-            raise DamageError(
-                f"store {self._wish.store}: {wrong} of {result.files + wrong} files restored from "
-                f"copy {self._opened.name} are not what was backed up",
-                hint=f"do not use what is in the folder; orchestrator check {self._opened.name}",
-            )
-        result.verified = result.files > 0
-
-    def _count_extra(self, folder: FolderStore) -> int:
-        """More files than the manifest names are as wrong as fewer."""
-        there = sum(1 for item in folder.walk() if item.kind == "file")
-        return max(there - self._result.files - self._result.not_good, 0)
-
-
-def _compare(folder: FolderStore, entries: list[ManifestEntry], result: Restored) -> int:
-    """Compare restored entries with the manifest; return how many are wrong."""
-    wrong = 0
-    wanted = []
-    for entry in entries:
-        if entry.kind == "symlink":
-            wrong += not _same_link(folder.root, entry)
-        elif entry.kind == "file":
-            stat = folder.examine(entry.path)
-            if stat is None or entry.stat is None or stat.size_bytes != entry.stat.size_bytes:
-                wrong += 1
-            else:
-                wanted.append(Listed(entry.path, "file", stat))
-    hashes = {entry.path: entry.sha256 for entry in entries}
-    for read in folder.read(wanted):
-        if read.sha256 is None or read.sha256 != hashes[read.listed.path]:
-            wrong += 1
-        else:
-            result.files += 1
-            result.bytes += read.stat.size_bytes if read.stat is not None else 0
-    return wrong
-
-
-def _same_link(root: Path, entry: ManifestEntry) -> bool:
-    try:
-        return os.readlink(os.path.join(bytes(root), entry.path)) == entry.target
-    except OSError:
-        return False
 
 
 def _prepare_target(site: Site, to: Path) -> Path:
