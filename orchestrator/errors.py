@@ -7,6 +7,7 @@
     ├── EngineError              1  a program or server we rely on failed
     │   ├── EngineTimeoutError   1  … did not answer in time
     │   └── UnreachableError     1  … could not be reached at all
+    ├── AbsentCopyError          1  a copy is not there just now; a medium may be by design
     ├── DamageError              4  bytes are not what they must be
     ├── RefusedError             5  hold, not adopted, not approved, role, last copy, lock
     ├── NotFoundError           10  no such repository or store
@@ -86,6 +87,10 @@ class EngineTimeoutError(EngineError):
 
 class UnreachableError(EngineError):
     """A server or medium could not be reached at all."""
+
+
+class AbsentCopyError(OrchestratorError):
+    """A copy is not there just now: a fact to be recorded, not always a failure."""
 
 
 class DamageError(OrchestratorError):

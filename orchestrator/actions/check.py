@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from orchestrator.actions import observe
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.lock import reading
-from orchestrator.actions.places import AbsentCopy, OpenCopy, open_copy
+from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import checks, copies, snapshots
@@ -20,6 +20,7 @@ from orchestrator.catalog.copy_tables import CheckResult
 from orchestrator.engines.directory import DirectoryPlace
 from orchestrator.engines.interface import Place, StoredFile
 from orchestrator.errors import (
+    AbsentCopyError,
     CredentialError,
     DamageError,
     NotFoundError,
@@ -120,7 +121,7 @@ def check(
                         ) as opened,
                     ):
                         _CopyCheckWork(current, repository, opened, result).perform(part, structure)
-                except AbsentCopy as absence:
+                except AbsentCopyError as absence:
                     observe.record_absence(site, name, repository.id, absence.message)
                     result.state, result.detail = "absent", absence.message
                     if len(names) == 1:

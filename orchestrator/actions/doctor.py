@@ -10,7 +10,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Literal
 
-from orchestrator.actions import keys, kit, media
+from orchestrator.actions import attach, keys, kit, media
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.catalog import buckets, facts, repositories, runs
@@ -191,7 +191,7 @@ def _offline(site: Site, copy: OfflineCopy) -> Iterator[Finding]:
             f"{where}{due}" + (": overdue" if one.overdue else ""),
             "bring it back and connect it" if one.overdue else None,
         )
-    for mounted in media.look(site, copy):
+    for mounted in attach.look(site, copy):
         if not mounted.separate:
             yield Finding(
                 f"medium {mounted.identity.label}",

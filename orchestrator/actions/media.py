@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import observe
-from orchestrator.actions.places import AbsentCopy
+from orchestrator.actions import attach, observe
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import media, repositories
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
 from orchestrator.config.site import OfflineCopy
 from orchestrator.engines import medium as engine
-from orchestrator.engines import medium_release, medium_search
-from orchestrator.engines.medium_search import MountedMedium
-from orchestrator.errors import NotFoundError, RefusedError, UsageError
+from orchestrator.engines import medium_release
+from orchestrator.errors import AbsentCopyError, NotFoundError, RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from orchestrator.engines.medium import MediumHandle
+    pass
 
 IN_USE, AWAY, RETIRED = "in_use", "away", "retired"
 
@@ -40,61 +36,6 @@ class MediumFacts:
     row: Medium
     connected: Path | None
     overdue: bool
-
-
-def others_disks(site: Site) -> list[Path]:
-    """Return the paths whose disks no medium may share."""
-    return [
-        *(store.path for store in site.config.stores.values()),
-        *(copy.path for copy in site.local_copies()),
-    ]
-
-
-@contextmanager
-def attached(site: Site, copy: OfflineCopy) -> Iterator[MediumHandle]:
-    """Open the copy's medium, mounting it first and letting it go afterwards if the site says how.
-
-    Raises:
-        AbsentCopy: No registered medium of this copy is connected.
-        OrchestratorError: One is, and it is wrong or fails.
-    """
-    mounted = _connected(site, copy)
-    if mounted is None and copy.mount:
-        medium_release.mount(copy.name, copy.mount)
-        mounted = _connected(site, copy)
-    if mounted is None:
-        raise AbsentCopy(
-            f"copy {copy.name}: no medium of this site is connected",
-            hint="connect one; for a new one: orchestrator medium add",
-        )
-    with engine.open_medium(mounted, site=site.keyring.id, allow_folder=True) as handle:
-        yield handle
-        if copy.mount or copy.unmount:
-            medium_release.release(handle, command=copy.unmount or None)
-            if copy.power_off:
-                medium_release.power_off(mounted, copy.power_off)
-
-
-def _connected(site: Site, copy: OfflineCopy) -> MountedMedium | None:
-    """The connected medium of this copy that is due first."""
-    found = medium_search.find(copy.search, copy.name, apart_from=others_disks(site))
-    with site.catalog.reading() as session:
-        registered = {row.id: row for row in media.of_copy(session, copy.name)}
-    ours = [m for m in found if m.identity.site == site.keyring.id]
-    known = [m for m in ours if m.identity.medium in registered]
-    if not known:
-        return None
-
-    def due(mounted: MountedMedium) -> tuple[bool, float]:
-        at = registered[mounted.identity.medium].due_at
-        return not mounted.separate, at.timestamp() if at is not None else 0.0
-
-    return min(known, key=due)
-
-
-def look(site: Site, copy: OfflineCopy) -> list[MountedMedium]:
-    """Return the connected media of a copy, without touching any."""
-    return medium_search.find(copy.search, copy.name, apart_from=others_disks(site))
 
 
 def register(
@@ -125,7 +66,7 @@ def register(
             mount_point,
             engine.NewMedium(copy=name, site=site.keyring.id, label=label),
             now=now,
-            apart_from=others_disks(site),
+            apart_from=attach.others_disks(site),
             allow_folder=allow_folder,
         )
         row = Medium(
@@ -159,7 +100,7 @@ def listing(site: Site, *, retired: bool = False) -> list[MediumFacts]:
     connected: dict[str, Path] = {}
     for copy in site.config.copies.values():
         if isinstance(copy, OfflineCopy):
-            connected.update((m.identity.medium, m.mount_point) for m in look(site, copy))
+            connected.update((m.identity.medium, m.mount_point) for m in attach.look(site, copy))
     with site.catalog.reading() as session:
         rows = media.of_copy(session, None, retired=retired)
     return [MediumFacts(row, connected.get(row.id), _is_overdue(row, now)) for row in rows]
@@ -174,7 +115,7 @@ def mount(site: Site, name: str) -> MediumFacts:
     """
     copy = site.offline_config(name)
     with run(site, "medium-mount"):
-        mounted = _connected(site, copy)
+        mounted = attach.connected(site, copy)
         if mounted is None:
             if not copy.mount:
                 raise UsageError(
@@ -182,9 +123,9 @@ def mount(site: Site, name: str) -> MediumFacts:
                     hint=f'mount it by hand, or add mount = ["mount", ...] to [copies.{name}]',
                 )
             medium_release.mount(name, copy.mount)
-            mounted = _connected(site, copy)
+            mounted = attach.connected(site, copy)
         if mounted is None:
-            raise AbsentCopy(
+            raise AbsentCopyError(
                 f"copy {name}: what was mounted is no registered medium of this site",
                 hint="orchestrator medium list",
             )
@@ -201,14 +142,14 @@ def release(site: Site, name: str, *, holder: str | None, location: str | None) 
         location: Where it goes; None leaves what was recorded.
 
     Raises:
-        AbsentCopy: No medium of the copy is connected.
+        AbsentCopyError: No medium of the copy is connected.
         OrchestratorError: It cannot be written out or unmounted: do not pull it out.
     """
     copy = site.offline_config(_copy_of(site, name))
     with run(site, "medium-release"):
-        mounted = _connected(site, copy)
+        mounted = attach.connected(site, copy)
         if mounted is None:
-            raise AbsentCopy(f"copy {copy.name}: no medium of this site is connected")
+            raise AbsentCopyError(f"copy {copy.name}: no medium of this site is connected")
         handle = engine.open_medium(mounted, site=site.keyring.id, allow_folder=True)
         medium_release.release(handle, command=copy.unmount or None)
         if copy.power_off:

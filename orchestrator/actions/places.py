@@ -1,7 +1,7 @@
 """Opening the place where a copy's bytes are, whatever its role.
 
-A copy that is not there is a fact (`AbsentCopy`), not an error: media are away by design. A place
-is only opened if it is provably the right one; an unmounted mount point never is.
+A copy that is not there is a fact (`AbsentCopyError`), not a failure: media are away by design.
+A place is only opened if it is provably the right one; an unmounted mount point never is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.actions.site import Site
 from orchestrator.config.site import Copy, ImmutableCopy, LocalCopy, OfflineCopy
 from orchestrator.engines.interface import Place
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import AbsentCopyError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -56,10 +56,6 @@ class OpenCopy:
         return self.copy.name
 
 
-class AbsentCopy(OrchestratorError):
-    """A copy is not there just now; `message` says why in words."""
-
-
 @contextmanager
 def open_copy(
     site: Site,
@@ -77,7 +73,7 @@ def open_copy(
         versions: Recorded version id by repository path, for a bucket.
 
     Raises:
-        AbsentCopy: It is not there.
+        AbsentCopyError: It is not there.
         OrchestratorError: It is there, but wrong or out of reach.
     """
     copy = site.copy_config(name)
@@ -99,19 +95,19 @@ def _open_local(site: Site, copy: LocalCopy, repository: str) -> OpenCopy:
 
     identity = read_marker(copy.path)
     if identity is None:
-        raise AbsentCopy(
+        raise AbsentCopyError(
             f"copy {copy.name}: its folder is not there, or its disk is not mounted",
             hint=f"mount its disk; for a new copy: orchestrator init {site.config.path.parent}",
         )
     if identity.get("copy") != copy.name or identity.get("site") != site.keyring.id:
-        raise AbsentCopy(
+        raise AbsentCopyError(
             f"copy {copy.name}: the folder belongs to another copy or site",
             hint="put the right path into the site file",
         )
 
     def guard() -> None:
         if read_marker(copy.path) != identity:
-            raise AbsentCopy(f"copy {copy.name}: its disk went away")
+            raise AbsentCopyError(f"copy {copy.name}: its disk went away")
 
     folder = copy.path / repository
     domain = f"disk:{os.stat(copy.path).st_dev}"
@@ -121,7 +117,7 @@ def _open_local(site: Site, copy: LocalCopy, repository: str) -> OpenCopy:
 
 @contextmanager
 def _open_offline(site: Site, copy: OfflineCopy, repository: str) -> Iterator[OpenCopy]:
-    from orchestrator.actions.media import attached
+    from orchestrator.actions.attach import attached
 
     with attached(site, copy) as handle:
         mounted = handle.mounted

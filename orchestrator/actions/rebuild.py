@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
-from orchestrator.actions.places import AbsentCopy, open_copy
+from orchestrator.actions.places import open_copy
 from orchestrator.actions.site import Site
 from orchestrator.actions.state import CATALOG
 from orchestrator.catalog import copies, files, repositories, snapshots, transfer
@@ -23,7 +23,7 @@ from orchestrator.config.site import OfflineCopy
 from orchestrator.dicom.dates import study_reference_date
 from orchestrator.engines import medium, medium_search
 from orchestrator.engines.digest import sha256_of
-from orchestrator.errors import DamageError, NotFoundError, RefusedError
+from orchestrator.errors import AbsentCopyError, DamageError, NotFoundError, RefusedError
 from orchestrator.keys.sealed import SealedReader, SealedWriter
 from orchestrator.manifest import ManifestEntry, ManifestTotals, decode_entry, decode_header
 
@@ -142,7 +142,9 @@ def _reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Repos
     found = medium_search.find(copy.search, name)
     ours = [mounted for mounted in found if mounted.identity.site == site.keyring.id]
     if not ours:
-        raise AbsentCopy(f"copy {name}: no medium of this site is connected", hint="connect one")
+        raise AbsentCopyError(
+            f"copy {name}: no medium of this site is connected", hint="connect one"
+        )
     with medium.open_medium(ours[0], site=site.keyring.id, allow_folder=True) as handle:
         yield site.copy_engine(repository.name, str(handle.path / repository.name), name)
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
 from orchestrator.actions.lock import removing
-from orchestrator.actions.places import AbsentCopy, OpenCopy, open_copy
+from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import Run
 from orchestrator.actions.verdict import CopyState
 from orchestrator.catalog import copies
 from orchestrator.engines.directory import DirectoryPlace
 from orchestrator.engines.layout import FileKey, RepositoryFile
 from orchestrator.engines.replication import Replication, TargetResult
-from orchestrator.errors import DamageError, OrchestratorError
+from orchestrator.errors import AbsentCopyError, DamageError, OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -81,7 +81,7 @@ class Replicas:
                         versions=observe.versions(self._site, name, self._repository.id),
                     )
                 )
-            except AbsentCopy as absence:
+            except AbsentCopyError as absence:
                 self._absent(name, absence)
             except OrchestratorError as error:
                 self._failed(name, error)
@@ -188,7 +188,7 @@ class Replicas:
         elif result.suspicious:
             self._run.fell_short(f"copy {name}: {observe.suspicion(len(result.suspicious))}")
 
-    def _absent(self, name: str, absence: AbsentCopy) -> None:
+    def _absent(self, name: str, absence: AbsentCopyError) -> None:
         observe.record_absence(self._site, name, self._repository.id, absence.message)
         role = self._site.copy_config(name).role
         self._results[name] = CopyResult(name, role, "absent", detail=absence.message)

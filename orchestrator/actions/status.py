@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe, primary
-from orchestrator.actions.media import look
+from orchestrator.actions.attach import look
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, Judged, Verdict, judge_copy, judge_store
