@@ -1,6 +1,6 @@
 """One credential's way into an S3 server: requests with bounded retries and clear errors.
 
-Knows how to ask; knows nothing of repositories, retention or what a request is for. botocore is
+Knows how to ask; knows nothing of repositories, retention or what a request is for. boto3 is
 imported at the first request only: it is heavy.
 """
 
@@ -187,7 +187,7 @@ class Door:
             address = urlsplit(settings.endpoint)
             if not address.hostname or address.port == 0:  # without one, botocore goes to Amazon
                 raise ValueError("no host or port")
-            return _session().create_client(
+            return _session().client(
                 "s3",
                 region_name=settings.region,
                 endpoint_url=settings.endpoint,
@@ -209,12 +209,15 @@ def _session() -> Any:
 
     Neither a profile nor a configuration file of whoever runs this may change the requests.
     """
+    import boto3.session
     import botocore.session
 
-    return botocore.session.Session(
-        session_vars={
-            "profile": (None, None, None, None),
-            "config_file": (None, None, "/dev/null", None),
-            "credentials_file": (None, None, "/dev/null", None),
-        }
+    return boto3.session.Session(
+        botocore_session=botocore.session.Session(
+            session_vars={
+                "profile": (None, None, None, None),
+                "config_file": (None, None, "/dev/null", None),
+                "credentials_file": (None, None, "/dev/null", None),
+            }
+        )
     )
