@@ -38,13 +38,25 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
     root = check_there(site, repository)
     if (root / "locks").is_dir() and any((root / "locks").iterdir()):
         engine.unlock()
-    if _ended_badly(current, repository.store):
-        _remove_leftovers(root)
-        # Packs a killed backup wrote are in no index: without this they would be sent again.
-        engine.repair_index()
-    if _rotation_is_open(site, repository):
+    cut_off = _cut_off(site, repository)
+    if cut_off == PRUNING:
         finish_rotation(site, repository, engine)
-    check_inventory(site, repository)
+    elif cut_off is None:
+        check_inventory(site, repository)
+    if cut_off == REPAIRING or _ended_badly(current, repository.store):
+        _remove_leftovers(root)
+        _repair_index(site, repository, engine)
+        check_inventory(site, repository)
+
+
+def _repair_index(site: Site, repository: RepositoryRow, engine: Repository) -> None:
+    """Adopt packs that a killed backup wrote: they are in no index and would be sent again.
+
+    Old index files go and new ones come: nothing else may leave the primary by this.
+    """
+    _note(site, repository, REPAIRING)
+    engine.repair_index()
+    _record_removed(site, repository, kinds=("index",))
 
 
 def check_there(site: Site, repository: RepositoryRow) -> Path:
@@ -119,17 +131,21 @@ def _differences(site: Site, repository: RepositoryRow) -> tuple[list[FileKey], 
     return missing, damaged
 
 
+PRUNING, REPAIRING, DONE = "pruning", "repairing", "done"
+"""What is taking files out of the primary; noted before the first one goes."""
+
+
 def open_rotation(site: Site, repository: RepositoryRow) -> None:
-    """Note that files may vanish from the primary from now on, before the first one does."""
-    with site.catalog.transaction() as session:
-        facts.put(session, _rotation(repository), value="open", now=site.clock.now())
+    """Note that files may leave the primary from now on, before the first one does."""
+    _note(site, repository, PRUNING)
 
 
 def finish_rotation(site: Site, repository: RepositoryRow, engine: Repository) -> list[FileKey]:
     """Prune, make sure the rest is sound, and record what left the primary.
 
     Raises:
-        DamageError: After the prune the repository's structure is not sound.
+        DamageError: After the prune the repository's structure is not sound: something is
+            missing that no prune has taken.
     """
     engine.unlock()
     engine.prune()
@@ -140,6 +156,13 @@ def finish_rotation(site: Site, repository: RepositoryRow, engine: Repository) -
             f"repository has {report.errors} structural errors",
             hint=f"orchestrator check {site.config.primary.name}",
         )
+    return _record_removed(site, repository, kinds=("data", "index", "snapshots"))
+
+
+def _record_removed(
+    site: Site, repository: RepositoryRow, *, kinds: tuple[str, ...]
+) -> list[FileKey]:
+    """Take what is no longer in the primary for removed, and what is there for its inventory."""
     key = (site.config.primary.name, "", repository.id)
     listed = list(place_of(site, repository).list())
     there = {stored.file.key for stored in listed}
@@ -147,22 +170,28 @@ def finish_rotation(site: Site, repository: RepositoryRow, engine: Repository) -
         gone: list[FileKey] = [
             (row.kind, row.name)
             for row in copies.inventory(session, key)
-            if (row.kind, row.name) not in there
+            if row.kind in kinds and (row.kind, row.name) not in there
         ]
         copies.mark_removed(session, key, gone, now=site.clock.now())
         copies.record_listed(session, key, listed, now=site.clock.now())
-        facts.put(session, _rotation(repository), value="done", now=site.clock.now())
+        facts.put(session, _removal(repository), value=DONE, now=site.clock.now())
     return gone
 
 
-def _rotation_is_open(site: Site, repository: RepositoryRow) -> bool:
+def _note(site: Site, repository: RepositoryRow, what: str) -> None:
+    with site.catalog.transaction() as session:
+        facts.put(session, _removal(repository), value=what, now=site.clock.now())
+
+
+def _cut_off(site: Site, repository: RepositoryRow) -> str | None:
+    """Return which removal was begun and not recorded; None for none."""
     with site.catalog.reading() as session:
-        fact = facts.get(session, _rotation(repository))
-    return fact is not None and fact.value == "open"
+        fact = facts.get(session, _removal(repository))
+    return None if fact is None or fact.value == DONE else fact.value
 
 
-def _rotation(repository: RepositoryRow) -> str:
-    return f"rotation:{repository.id}"
+def _removal(repository: RepositoryRow) -> str:
+    return f"removal:{repository.id}"
 
 
 def _ended_badly(current: Run, store: str) -> bool:
