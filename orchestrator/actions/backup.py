@@ -30,7 +30,7 @@ DEFAULT_MAX_LOSS = 0.25
 """Largest share of files or bytes that may vanish in one night where the site sets none."""
 
 SMALL_STORE = 20
-"""Below so many files a share says little: losing one of three is no catastrophe."""
+"""Below so many files a share says little, and the default does not apply."""
 
 PROBLEMS_LISTED = 100
 
@@ -194,9 +194,10 @@ class StoreBackupWork:
                 + (f", the last backup had {survey.before}" if survey.before else ""),
                 hint="check that the share is mounted; nothing was changed",
             )
-        if self._accept_loss or survey.before < SMALL_STORE:
-            return
         configured = self._site.store_config(name).max_loss
+        is_small = configured is None and survey.before < SMALL_STORE
+        if self._accept_loss or is_small or not survey.before:
+            return
         limit = DEFAULT_MAX_LOSS if configured is None else configured
         lost_files = survey.gone / survey.before
         lost_bytes = 1 - survey.size_bytes / survey.before_bytes if survey.before_bytes else 0.0

@@ -103,7 +103,9 @@ def make_state(site: Site) -> list[str]:
     if not keyring_path(site.state_dir).exists():
         Keyring.create(keyring_path(site.state_dir), key_file_path(site.state_dir))
         made.append("keyring")
-    site.open_catalog(create=True).dispose()
+    # Where the keyring knows repositories there was a catalog: an empty one would hide its loss.
+    known = any(entry.repository_id is not None for entry in site.keyring.entries())
+    site.open_catalog(create=not known).dispose()
     return made
 
 

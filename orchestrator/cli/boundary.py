@@ -56,6 +56,12 @@ def run(root: click.Group, argv: Sequence[str]) -> int:
         usage = OrchestratorError(error.format_message(), hint="orchestrator --help")
         usage.exit_code = 2
         return _tell(usage, as_json=as_json, debug=debug, name="UsageError")
+    except OSError as error:
+        refused = OrchestratorError(
+            f"the operating system refused: {error.strerror or type(error).__name__}",
+            hint="make room, or check the rights of the state folder; then run it again",
+        )
+        return _tell(refused, as_json=as_json, debug=debug, name="SystemRefusedError")
     except Exception as error:  # noqa: BLE001 - the last boundary: a person gets a sentence
         unexpected = OrchestratorError(
             f"unexpected {type(error).__name__}; this is a defect of the program",
