@@ -44,6 +44,7 @@ class JobResult:
         outcome: The worst outcome among its runs.
         message: Why it is not `succeeded`; None if it is.
         exit_code: What the command line answers.
+        runs: Ids of the runs it was made of, newest first; none for `status`.
     """
 
     job: str
@@ -51,6 +52,7 @@ class JobResult:
     outcome: str
     message: str | None
     exit_code: int
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,15 @@ def run_job(site: Site, job: Job, *, slot: str | None = None) -> JobResult:
         job: What to do.
         slot: The slot it is for; None if it is run by hand.
     """
+    started = site.clock.now()
+    result = _do(site, job, slot)
+    with site.catalog.reading() as session:
+        found = [run for run in runs.recent(session, limit=200) if run.started_at >= started]
+    result.runs = tuple(run.id for run in found if (run.job, run.slot) == (job.name, slot))
+    return result
+
+
+def _do(site: Site, job: Job, slot: str | None) -> JobResult:
     occasion = Occasion(job.name, slot, WAIT_FOR_LOCK_S if slot is not None else 0)
     overdue = threading.Event()
 

@@ -82,7 +82,15 @@ def run_one(invocation: Invocation, name: str) -> None:
         )
     result = run_job(site, jobs.active[name])
     if invocation.as_json:
-        render.show_json({"job": result.job, "outcome": result.outcome, "message": result.message})
+        render.show_json(
+            {
+                "job": result.job,
+                "run": result.runs[0] if result.runs else None,
+                "runs": result.runs,
+                "outcome": result.outcome,
+                "message": result.message,
+            }
+        )
     else:
         render.say(f"job {result.job}: {render.colour(result.outcome)}")
         if result.message:
