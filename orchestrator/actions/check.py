@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
 from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.hashing import hashed, in_slice
 from orchestrator.actions.lock import reading
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import checks, copies, snapshots
 from orchestrator.catalog.copy_tables import CheckResult
-from orchestrator.engines.directory import DirectoryPlace
-from orchestrator.engines.interface import Place, StoredFile
+from orchestrator.engines.interface import StoredFile
 from orchestrator.errors import (
     AbsentCopyError,
     CredentialError,
@@ -271,46 +267,6 @@ def coverage(site: Site, key: copies.CopyKey) -> float:
             if row.state == "good" and row.verified_at is not None and row.verified_at >= since:
                 fresh += row.size_bytes
     return round(fresh / total, 4) if total else 0.0
-
-
-def in_slice(stored: StoredFile, part: tuple[int, int]) -> bool:
-    """Say whether a file belongs to a slice; names are hashes, so slices are even.
-
-    Args:
-        stored: The file.
-        part: Slice n of t.
-    """
-    number, total = part
-    if stored.file.kind == "config":
-        return True
-    return int(stored.file.name[:12], 16) % total == number - 1
-
-
-def hashed(
-    place: Place, files: Iterable[StoredFile], *, config_sha256: str
-) -> Iterator[tuple[StoredFile, str | None]]:
-    """Hash files of any place and say what is wrong with each; None where nothing is."""
-    if isinstance(place, DirectoryPlace):
-        for checked in place.verify(files, config_sha256=config_sha256):
-            yield checked.stored, checked.problem
-        return
-
-    def one(stored: StoredFile) -> tuple[StoredFile, str | None]:
-        digest = hashlib.sha256()
-        try:
-            for piece in place.read(stored):
-                digest.update(piece)
-        except NotFoundError:
-            return stored, "it is missing"
-        expected = config_sha256 if stored.file.kind == "config" else stored.file.name
-        if digest.hexdigest() != expected:
-            return stored, "its bytes are not what they must be"
-        return stored, None
-
-    waiting = iter(files)
-    with ThreadPoolExecutor(place.workers, "hash") as pool:
-        while batch := list(islice(waiting, place.workers * 2)):
-            yield from pool.map(one, batch)
 
 
 def slice_of_today(site: Site, slices: int) -> tuple[int, int]:
