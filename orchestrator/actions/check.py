@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.layout import FileKey
+    from orchestrator.engines.restic.repository import Repository
 
 EVERYTHING = (1, 1)
+
+MOST_QUESTIONS = 60
+"""So many packs times snapshots are asked about one by one; each takes about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class Damaged:
     Attributes:
         file: Path in the repository.
         problem: What is wrong, in words.
-        snapshots: Data snapshots that need it; all of the copy's where restic cannot tell.
+        snapshots: Data snapshots that need it, or may: where restic cannot tell, all of them.
     """
 
     file: str
@@ -157,12 +162,7 @@ class _CopyCheckWork:
         if structure:
             with self._run.step("structure", copy=self._opened.name):
                 self._check_structure()
-        self._result.damaged = [
-            Damaged(
-                "/".join(file) if file[0] != "config" else "config", problem, self._needed(file)
-            )
-            for file, problem in sorted(self._bad.items())
-        ]
+        self._result.damaged = self._name_damage(ask_engine=structure)
         self._finish(part)
 
     def _compare_with_inventory(self, listed: list[StoredFile]) -> None:
@@ -218,20 +218,35 @@ class _CopyCheckWork:
         if report.errors and not self._bad:
             self._bad[("config", "structure")] = f"restic found {report.errors} errors"
 
-    def _needed(self, file: FileKey) -> list[str]:
-        """Say which data snapshots need a file; every one where only restic's index could tell."""
-        kind, name = file
+    def _name_damage(self, *, ask_engine: bool) -> list[Damaged]:
+        """Name what is bad and the data snapshots that need it."""
         with self._site.catalog.reading() as session:
-            data = snapshots.of_store(
-                session, self._repository.store, repository_id=self._repository.id
-            )
-            if kind != "snapshots":
-                return [row.id for row in data]
-            every = snapshots.of_store(
+            rows = snapshots.of_store(
                 session, self._repository.store, kind=None, repository_id=self._repository.id
             )
-        runs = {row.run_id for row in every if row.id == name}
-        return [row.id for row in data if row.run_id in runs]
+        by_run: dict[str, list[str]] = {}
+        for row in rows:
+            if row.kind in ("data", "manifest"):
+                by_run.setdefault(row.run_id, []).append(row.id)
+        data = {row.run_id: row.id for row in rows if row.kind == "data"}
+        packs = sum(kind == "data" for kind, _ in self._bad)
+        exactly = ask_engine and packs * len(data) <= MOST_QUESTIONS
+        found = []
+        with ExitStack() as stack:
+            engine = None
+            if exactly and packs:
+                engine = stack.enter_context(
+                    engine_on(self._site, self._opened, self._repository.name)
+                )
+            for (kind, name), problem in sorted(self._bad.items()):
+                needing = [
+                    data[run]
+                    for run, ids in by_run.items()
+                    if run in data and _may_need(engine, (kind, name), ids)
+                ]
+                path = name if kind == "config" else f"{kind}/{name}"
+                found.append(Damaged(path, problem, needing))
+        return found
 
     def _finish(self, part: tuple[int, int]) -> None:
         site, now = self._site, self._site.clock.now()
@@ -257,6 +272,19 @@ class _CopyCheckWork:
         self._result.coverage = coverage(site, self._key)
 
 
+def _may_need(engine: Repository | None, file: FileKey, ids: list[str]) -> bool:
+    """Whether a run's snapshots need a file; yes wherever nothing says no."""
+    kind, name = file
+    if kind == "snapshots":
+        return name in ids
+    if kind != "data" or engine is None:
+        return True
+    try:
+        return engine.needs_pack(name, snapshots=ids)
+    except OrchestratorError:
+        return True
+
+
 def coverage(site: Site, key: copies.CopyKey) -> float:
     """Return the share of a copy's bytes that were verified within the site's target."""
     since = site.clock.now() - site.config.targets.verified_within
@@ -266,7 +294,8 @@ def coverage(site: Site, key: copies.CopyKey) -> float:
             total += row.size_bytes
             if row.state == "good" and row.verified_at is not None and row.verified_at >= since:
                 fresh += row.size_bytes
-    return round(fresh / total, 4) if total else 0.0
+    # Rounded down: what is not whole must not read as whole.
+    return fresh * 10_000 // total / 10_000 if total else 0.0
 
 
 def slice_of_today(site: Site, slices: int) -> tuple[int, int]:

@@ -205,7 +205,7 @@ def _count(copies: list[Judged]) -> tuple[bool, list[str]]:
     missing = []
     if len(domains) < COPIES_WANTED:
         missing.append(f"{len(domains)} of {COPIES_WANTED} copies are proven and stand apart")
-    if len(domains) < MEDIA_WANTED:
+    if copies and len(domains) < MEDIA_WANTED:
         missing.append("all proven copies share one device")
     if not away:
         missing.append("no offline or immutable copy is proven")

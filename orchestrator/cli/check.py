@@ -79,7 +79,7 @@ def _show(copies: list[dict[str, Any]]) -> None:
                 row["state"],
                 row["files_checked"],
                 render.size(row["bytes_checked"]),
-                f"{row['coverage']:.0%}",
+                f"{int(row['coverage'] * 100)}%",
                 row["structure"],
                 row["detail"] or "",
             ]

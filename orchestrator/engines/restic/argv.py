@@ -139,6 +139,16 @@ def snapshots(*, ids: Sequence[str], tags: Sequence[str]) -> tuple[str, ...]:
     return ("snapshots", *_tag_filter(tags), *(full_id(one) for one in ids))
 
 
+def find_pack(pack: str, *, snapshots: Sequence[str]) -> tuple[str, ...]:
+    """Ask which of some snapshots need anything in a pack.
+
+    Raises:
+        UsageError: An id is malformed.
+    """
+    chosen = (word for one in snapshots for word in ("--snapshot", full_id(one)))
+    return ("find", "--pack", full_id(pack), *chosen)
+
+
 def ls(snapshot_id: str) -> tuple[str, ...]:
     """List what is in a snapshot.
 

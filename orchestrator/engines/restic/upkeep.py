@@ -138,6 +138,21 @@ class Upkeep(Access):
             locks.append(messages.lock(lock_id, self.document(verb)))
         return locks
 
+    def needs_pack(self, pack: str, *, snapshots: Sequence[str]) -> bool:
+        """Say whether any of some snapshots needs anything that is in a pack.
+
+        Args:
+            pack: Name of the pack, 64 hex digits.
+            snapshots: Full ids, at least one.
+
+        Raises:
+            DamageError: A tree that would tell cannot be read.
+            EngineError: restic failed, in one of the ways `check` lists.
+            UsageError: An id is malformed.
+        """
+        verb = self._question(argv.find_pack(pack, snapshots=snapshots), "looking into a pack")
+        return bool(self.document(verb))
+
     def repair_index(self) -> None:
         """Build the index anew; packs an interrupted backup left are adopted.
 
