@@ -5,22 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from orchestrator import schedule
 from orchestrator.actions import backup, bucket, check, replicate, rotate, status
+from orchestrator.actions.due import mark_of, take
+from orchestrator.actions.lock import marked
 from orchestrator.actions.run import Occasion, close_unfinished
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs, slots
 from orchestrator.catalog.tables import Run
 from orchestrator.config.jobs import Action, Job
-from orchestrator.errors import OrchestratorError, StoppedError
+from orchestrator.errors import DamageError, OrchestratorError, StoppedError
 
 WAIT_FOR_LOCK_S = 4 * 3600.0
 """A scheduled job waits for another run of its store rather than being dropped."""
-
-LONGEST_LOOK_BACK = timedelta(days=400)
-"""How far back the first slot of a job that never ran is looked for."""
 
 ORDER: tuple[Action, ...] = (
     "backup",
@@ -45,6 +42,7 @@ class JobResult:
         message: Why it is not `succeeded`; None if it is.
         exit_code: What the command line answers.
         runs: Ids of the runs it was made of, newest first; none for `status`.
+        to_be_resumed: It was told to stop before its time: its slot is still due.
     """
 
     job: str
@@ -53,94 +51,59 @@ class JobResult:
     message: str | None
     exit_code: int
     runs: tuple[str, ...] = ()
+    to_be_resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class JobFacts:
-    """A job with when it ran and will run.
+class _Shortfall:
+    """Why a job did not quite succeed.
 
     Attributes:
-        job: The definition.
-        last_slot: The newest slot that was claimed; None for none.
-        last_outcome: How that ended; None if it has not.
-        next_at: The next slot.
+        message: What fell short, on which store or copy.
+        exit_code: What the action's own command would answer.
     """
 
-    job: Job
-    last_slot: str | None
-    last_outcome: str | None
-    next_at: datetime
-
-
-def listing(site: Site, jobs: dict[str, Job]) -> list[JobFacts]:
-    """Return every job with its last and its next slot."""
-    now = site.clock.now()
-    found = []
-    with site.catalog.reading() as session:
-        for job in jobs.values():
-            last = slots.last_slot(session, job.name)
-            next_at = schedule.next_due(job.schedule, site.config.timezone, now)
-            found.append(
-                JobFacts(
-                    job,
-                    last.slot if last is not None else None,
-                    last.outcome if last is not None else None,
-                    next_at,
-                )
-            )
-    return found
-
-
-def due_slot(site: Site, job: Job) -> str | None:
-    """Return the newest slot of a job that is due and nobody has claimed; None if there is none.
-
-    After a pause, however long, one slot is due: the newest. A job that has never run is due at
-    once, for its newest slot in the past: a new site wants its first backup now.
-    """
-    now = site.clock.now()
-    with site.catalog.reading() as session:
-        last = slots.last_slot(session, job.name)
-    after = now - LONGEST_LOOK_BACK if last is None else datetime.fromisoformat(last.slot)
-    # The clock was wrong once: a slot in the future must not silence the job until then.
-    after = min(after, now)
-    due = schedule.latest_due(job.schedule, site.config.timezone, after, now)
-    return None if due is None else slot_name(due)
-
-
-def slot_name(at: datetime) -> str:
-    """Return a slot as text; slots of one job sort by time."""
-    return at.isoformat(timespec="seconds")
+    message: str
+    exit_code: int = 3
 
 
 def run_slot(site: Site, job: Job, slot: str) -> JobResult | None:
-    """Claim a slot and do the job; None if somebody else has claimed it."""
-    with site.catalog.transaction() as session:
-        if not slots.claim(session, job.name, slot=slot, run_id=None, now=site.clock.now()):
+    """Claim a slot and do the job; None if somebody else has claimed it.
+
+    A slot that is cut off because the work was told to stop stays open, and is due again.
+    """
+    with marked(site.lock_dir, mark_of(job)) as alone:
+        attempt = take(site, job, slot) if alone else None
+        if attempt is None:
             return None
-    result = run_job(site, job, slot=slot)
-    with site.catalog.transaction() as session:
-        slots.finish(session, job.name, slot=slot, outcome=result.outcome, now=site.clock.now())
+        result = run_job(site, job, slot=slot, attempt=attempt)
+        if result.to_be_resumed:
+            return result
+        with site.catalog.transaction() as session:
+            slots.finish(session, job.name, slot=slot, outcome=result.outcome, now=site.clock.now())
     return result
 
 
-def run_job(site: Site, job: Job, *, slot: str | None = None) -> JobResult:
+def run_job(site: Site, job: Job, *, slot: str | None = None, attempt: int = 1) -> JobResult:
     """Do a job now; never raises for what goes wrong in it.
 
     Args:
         site: A site of its own: its stop flag is set when the job takes too long.
         job: What to do.
         slot: The slot it is for; None if it is run by hand.
+        attempt: How often this slot was begun, this time included.
     """
     started = site.clock.now()
-    result = _do(site, job, slot)
+    wait_s = WAIT_FOR_LOCK_S if slot is not None else 0
+    result = _do(site, job, Occasion(job.name, slot, wait_s, attempt))
     with site.catalog.reading() as session:
         found = [run for run in runs.recent(session, limit=200) if run.started_at >= started]
     result.runs = tuple(run.id for run in found if (run.job, run.slot) == (job.name, slot))
     return result
 
 
-def _do(site: Site, job: Job, slot: str | None) -> JobResult:
-    occasion = Occasion(job.name, slot, WAIT_FOR_LOCK_S if slot is not None else 0)
+def _do(site: Site, job: Job, occasion: Occasion) -> JobResult:
+    slot = occasion.slot
     overdue = threading.Event()
 
     def give_up() -> None:
@@ -151,17 +114,20 @@ def _do(site: Site, job: Job, slot: str | None) -> JobResult:
     watchdog.daemon = True
     watchdog.start()
     try:
-        message = _ACTIONS[job.action](site, job, occasion)
+        shortfall = _ACTIONS[job.action](site, job, occasion)
     except StoppedError as error:
-        text = f"stopped after {job.max_duration}" if overdue.is_set() else error.message
-        return JobResult(job.name, slot, "interrupted", text, error.exit_code)
+        late = overdue.is_set()
+        text = f"stopped after max_duration, {job.max_duration}" if late else error.message
+        return JobResult(
+            job.name, slot, "interrupted", text, error.exit_code, to_be_resumed=not late
+        )
     except OrchestratorError as error:
         outcome = "refused" if error.exit_code == 5 else "failed"
         return JobResult(job.name, slot, outcome, error.message, error.exit_code)
     finally:
         watchdog.cancel()
-    if message is not None:
-        return JobResult(job.name, slot, "partial", message, 3)
+    if shortfall is not None:
+        return JobResult(job.name, slot, "partial", shortfall.message, shortfall.exit_code)
     return JobResult(job.name, slot, "succeeded", None, 0)
 
 
@@ -181,21 +147,21 @@ def _copies(site: Site, job: Job) -> list[str]:
     return [name for name, copy in site.config.copies.items() if job.selects_copy(name, copy.role)]
 
 
-def _back_up(site: Site, job: Job, occasion: Occasion) -> str | None:
+def _back_up(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     results = backup.back_up(site, _stores(site, job), copies=_copies(site, job), occasion=occasion)
-    return _shortfall([(result.store, result.outcome) for result in results])
+    return _of_stores([(result.store, result.outcome) for result in results])
 
 
-def _replicate(site: Site, job: Job, occasion: Occasion) -> str | None:
+def _replicate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     first = site.config.primary.name
     names = [name for name in _copies(site, job) if name != first]
     if not names:
         return None
     results = replicate.replicate(site, _stores(site, job), copies=names, occasion=occasion)
-    return _shortfall([(result.store, result.outcome) for result in results])
+    return _of_stores([(result.store, result.outcome) for result in results])
 
 
-def _check(site: Site, job: Job, occasion: Occasion) -> str | None:
+def _check(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     part = check.slice_of_today(site, job.slices)
     _, results = check.check(
         site, _stores(site, job), names=_copies(site, job), part=part, occasion=occasion
@@ -203,38 +169,44 @@ def _check(site: Site, job: Job, occasion: Occasion) -> str | None:
     bad = sorted({result.copy for result in results if result.damaged})
     unread = sorted({r.copy for r in results if r.state == "unknown" or r.detail})
     if bad:
-        return f"damage on copy {', '.join(bad)}"
-    return f"something to look at on copy {', '.join(unread)}" if unread else None
+        return _Shortfall(f"damage on copy {', '.join(bad)}", DamageError.exit_code)
+    return _Shortfall(f"something to look at on copy {', '.join(unread)}") if unread else None
 
 
-def _extend(site: Site, job: Job, occasion: Occasion) -> str | None:
-    failed = []
-    for name in _immutable(site, job):
-        _, results = bucket.extend(site, name, _stores(site, job), occasion=occasion)
-        failed += [name for result in results if result.failed]
+def _extend(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
+    def one(name: str) -> _Shortfall | None:
+        stores = _stores(site, job)
+        _, results = bucket.extend(site, name, stores, occasion=occasion)
         if site.bucket_config(name).sweeper is not None:
-            bucket.sweep(site, name, _stores(site, job), occasion=occasion)
-    return f"locks not extended on copy {', '.join(failed)}" if failed else None
+            bucket.sweep(site, name, stores, occasion=occasion)
+        failed = sum(result.failed for result in results)
+        return _Shortfall(f"copy {name}: {failed} locks not extended") if failed else None
+
+    return _each(_immutable(site, job), one)
 
 
-def _probe(site: Site, job: Job, occasion: Occasion) -> str | None:
-    verdicts = {
-        name: bucket.probe(site, name, occasion=occasion)[1].verdict
-        for name in _immutable(site, job)
-    }
-    bad = [f"{name}: {verdict}" for name, verdict in verdicts.items() if verdict != "held"]
-    return f"tamper probe: {', '.join(bad)}" if bad else None
+def _probe(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
+    def one(name: str) -> _Shortfall | None:
+        verdict = bucket.probe(site, name, occasion=occasion)[1].verdict
+        if verdict == "held":
+            return None
+        code = DamageError.exit_code if verdict == "breached" else 3
+        return _Shortfall(f"copy {name}: tamper probe {verdict}", code)
+
+    return _each(_immutable(site, job), one)
 
 
-def _rotate(site: Site, job: Job, occasion: Occasion) -> str | None:
-    rotate.rotate(site, _stores(site, job), dry_run=False, occasion=occasion)
-    return None
+def _rotate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
+    def one(store: str) -> None:
+        rotate.rotate(site, [store], dry_run=False, occasion=occasion)
+
+    return _each(_stores(site, job), one)
 
 
-def _status(site: Site, job: Job, _occasion: Occasion) -> str | None:
+def _status(site: Site, job: Job, _occasion: Occasion) -> _Shortfall | None:
     found = status.status(site, _stores(site, job))
     status.record_status(site, found)
-    return _shortfall(
+    return _of_stores(
         [(one.store, "succeeded" if one.verdict == "met" else one.verdict) for one in found]
     )
 
@@ -243,12 +215,35 @@ def _immutable(site: Site, job: Job) -> list[str]:
     return [name for name in _copies(site, job) if site.config.copies[name].role == "immutable"]
 
 
-def _shortfall(outcomes: list[tuple[str, str]]) -> str | None:
+def _each(names: list[str], one: Callable[[str], _Shortfall | None]) -> _Shortfall | None:
+    """Do the same for several stores or copies: what fails in one keeps no other from its turn.
+
+    Raises:
+        StoppedError: The work was told to stop.
+        OrchestratorError: There is one only, and it failed.
+    """
+    found = []
+    for name in names:
+        try:
+            shortfall = one(name)
+        except StoppedError:
+            raise
+        except OrchestratorError as error:
+            if len(names) == 1:
+                raise
+            shortfall = _Shortfall(error.message)
+        found += [] if shortfall is None else [shortfall]
+    if not found:
+        return None
+    return _Shortfall("; ".join(s.message for s in found), max(s.exit_code for s in found))
+
+
+def _of_stores(outcomes: list[tuple[str, str]]) -> _Shortfall | None:
     bad = [f"store {name}: {outcome}" for name, outcome in outcomes if outcome != "succeeded"]
-    return "; ".join(bad) or None
+    return _Shortfall("; ".join(bad)) if bad else None
 
 
-_ACTIONS: dict[Action, Callable[[Site, Job, Occasion], str | None]] = {
+_ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "backup": _back_up,
     "replicate": _replicate,
     "check": _check,

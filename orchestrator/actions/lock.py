@@ -9,13 +9,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.clock import Clock
-from orchestrator.errors import LockedError
+from orchestrator.errors import LockedError, StoppedError
 
 _POLL_S = 0.2
 
@@ -77,17 +77,28 @@ class StoreLock:
 
     def is_free(self) -> bool:
         """Say whether nobody holds the lock just now."""
-        try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return True
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(fd)
+        return _is_free(self._path)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
         return True
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 def _try_lock(path: Path) -> int | None:
@@ -108,6 +119,7 @@ def locked(
     *,
     clock: Clock,
     end_leftovers: Callable[[], int],
+    stop: threading.Event,
     wait_s: float = 0,
 ) -> Iterator[StoreLock]:
     """Hold the lock of a store.
@@ -119,10 +131,12 @@ def locked(
         clock: Measures the waiting.
         end_leftovers: Ends the engine processes that a dead run of this store left behind and
             says how many.
+        stop: Ends the waiting when set.
         wait_s: How long to wait before giving up, in seconds; 0 gives up at once.
 
     Raises:
         LockedError: It is still held after `wait_s`.
+        StoppedError: `stop` was set.
     """
     lock = StoreLock(folder, store)
     started = clock.monotonic()
@@ -135,11 +149,48 @@ def locked(
                 continue
             if clock.monotonic() - started >= wait_s:
                 raise
-            time.sleep(_POLL_S)
+        if stop.wait(_POLL_S):
+            raise StoppedError(
+                f"store {store}: stopped while it waited for run {lock.holder() or 'unknown'}",
+                hint="the next run goes on from here",
+            )
     try:
         yield lock
     finally:
         lock.release()
+
+
+@contextmanager
+def marked(folder: Path, name: str) -> Iterator[bool]:
+    """Hold a mark that falls with this process, however it ends; False if somebody holds it.
+
+    Process ids are used again, and in a container every daemon has the same one: that a file is
+    locked says for certain that whoever locked it lives.
+
+    Args:
+        folder: Where lock files are.
+        name: What is marked, such as ``run-ID`` or ``job-NAME``.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{name}.mark"
+    fd = _try_lock(path)
+    while fd is not None and not _is_at(path, fd):
+        # Its last holder removed it between our opening and locking it.
+        os.close(fd)
+        fd = _try_lock(path)
+    if fd is None:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(fd)
+
+
+def is_marked(folder: Path, name: str) -> bool:
+    """Say whether anybody alive holds a mark."""
+    return not _is_free(folder / f"{name}.mark")
 
 
 @contextmanager

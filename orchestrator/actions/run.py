@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from orchestrator.actions.lock import StoreLock, locked
+from orchestrator.actions.lock import StoreLock, is_marked, locked, marked
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs
 from orchestrator.catalog.runs import Outcome
@@ -97,11 +97,13 @@ class Occasion:
         job: Name of the job it belongs to; None for a command.
         slot: The job's slot.
         wait_s: How long to wait for a store's lock, in seconds.
+        attempt: How often this slot was begun, this time included.
     """
 
     job: str | None = None
     slot: str | None = None
     wait_s: float = 0
+    attempt: int = 1
 
 
 BY_HAND = Occasion()
@@ -127,6 +129,7 @@ def run(
 
     Raises:
         LockedError: Another run holds one of the locks.
+        StoppedError: The work was told to stop while it waited for one.
     """
     now = site.clock.now()
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
@@ -140,10 +143,12 @@ def run(
                     run_id,
                     clock=site.clock,
                     end_leftovers=lambda: reap_recorded(site.engine_dir / store),
+                    stop=site.stop,
                     wait_s=occasion.wait_s,
                 )
             )
-        close_unfinished(site, own=store if lock is not None else None)
+        stack.enter_context(marked(site.lock_dir, _mark(run_id)))
+        close_unfinished(site)
         with site.catalog.transaction() as session:
             runs.start(
                 session,
@@ -158,7 +163,7 @@ def run(
                     pid=os.getpid(),
                     started_at=now,
                     metrics={},
-                    attempt=1,
+                    attempt=occasion.attempt,
                 ),
             )
         current = Run(run_id, site, action, now, lock)
@@ -198,22 +203,15 @@ def _outcome_of(error: OrchestratorError) -> Outcome:
     return "failed"
 
 
-def close_unfinished(site: Site, *, own: str | None = None) -> list[str]:
+def close_unfinished(site: Site) -> list[str]:
     """Close runs that a crash left open as `interrupted`.
-
-    A run is left open for good when its store's lock is not held any more, or when its
-    process is gone from this host.
-
-    Args:
-        site: What to work with.
-        own: The store whose lock the caller holds itself.
 
     Returns:
         Ids of the runs that were closed.
     """
     with site.catalog.reading() as session:
         open_runs = list(runs.unfinished(session))
-    dead = [row for row in open_runs if not _is_alive(site, row, own)]
+    dead = [row for row in open_runs if not _is_alive(site, row)]
     if dead:
         with site.catalog.transaction() as session:
             for row in dead:
@@ -228,20 +226,12 @@ def close_unfinished(site: Site, *, own: str | None = None) -> list[str]:
     return [row.id for row in dead]
 
 
-def _is_alive(site: Site, row: RunRow, own: str | None) -> bool:
-    if row.host != socket.gethostname():
-        # Another host's run, on a shared catalog: only that host can know.
+def _is_alive(site: Site, row: RunRow) -> bool:
+    if site.config.catalog.url is not None and row.host != socket.gethostname():
+        # Another host's run on a shared catalog: only that host can know.
         return True
-    if row.store is not None and row.store == own and row.action in EXCLUSIVE_ACTIONS:
-        return False
-    return _process_exists(row.pid)
+    return is_marked(site.lock_dir, _mark(row.id))
 
 
-def _process_exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _mark(run_id: str) -> str:
+    return f"run-{run_id}"

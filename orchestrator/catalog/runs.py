@@ -109,6 +109,12 @@ def get(session: Session, run_id: str) -> Run | None:
     return session.get(Run, run_id, populate_existing=True)
 
 
+def most_attempts(session: Session, job: str, *, slot: str) -> int:
+    """Return the highest attempt number among the runs of a slot of a job; 0 if there are none."""
+    query = select(sa.func.max(Run.attempt)).where(col(Run.job) == job, col(Run.slot) == slot)
+    return session.exec(query).one() or 0
+
+
 def steps(session: Session, run_id: str) -> Sequence[RunStep]:
     """Return a run's steps in order."""
     query = select(RunStep).where(col(RunStep.run_id) == run_id).order_by(col(RunStep.seq))

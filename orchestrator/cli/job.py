@@ -19,7 +19,7 @@ def job() -> None:
 @pass_invocation
 def list_jobs(invocation: Invocation) -> None:
     """Show every job with its origin, its last and its next run."""
-    from orchestrator.actions.jobs import listing
+    from orchestrator.actions.due import listing
     from orchestrator.config.jobs import load_jobs
 
     site = invocation.open_site()
@@ -39,6 +39,7 @@ def list_jobs(invocation: Invocation) -> None:
                         "origin": one.job.origin,
                         "last_slot": one.last_slot,
                         "last_outcome": one.last_outcome,
+                        "missed": one.missed,
                         "next_at": one.next_at,
                     }
                     for one in found
@@ -48,7 +49,7 @@ def list_jobs(invocation: Invocation) -> None:
         )
         return
     render.table(
-        ["job", "action", "schedule", "origin", "last slot", "outcome", "next"],
+        ["job", "action", "schedule", "origin", "last slot", "outcome", "missed", "next"],
         [
             [
                 one.job.name,
@@ -57,6 +58,7 @@ def list_jobs(invocation: Invocation) -> None:
                 one.job.origin,
                 one.last_slot,
                 one.last_outcome,
+                one.missed or None,
                 one.next_at,
             ]
             for one in found
