@@ -108,6 +108,34 @@ def _set_up_logging(*, debug: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
+def log_as_service() -> None:
+    """Log what a service does, not errors alone; for the journal with its own levels and times.
+
+    Source: sd-daemon(3), "<0>" to "<7>" before a line; systemd.exec(5), $JOURNAL_STREAM.
+    """
+    logging.getLogger("apscheduler").setLevel(logging.WARNING)
+    root = logging.getLogger()
+    root.setLevel(min(root.level, logging.INFO))
+    if _is_journal():
+        for handler in root.handlers:
+            handler.setFormatter(_JournalFormatter("%(message)s"))
+
+
+class _JournalFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        levels = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+        level = next((number for least, number in levels if record.levelno >= least), 7)
+        return "\n".join(f"<{level}>{line}" for line in super().format(record).splitlines())
+
+
+def _is_journal() -> bool:
+    try:
+        about = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{about.st_dev}:{about.st_ino}"
+
+
 def _stop_on_signals() -> None:
     def stop(signum: int, frame: FrameType | None) -> None:
         raise StoppedError(f"stopped by {signal.Signals(signum).name}", hint=_GO_ON)

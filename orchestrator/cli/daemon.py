@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli import render
-from orchestrator.cli.boundary import ExitWith
+from orchestrator.cli.boundary import ExitWith, log_as_service
 from orchestrator.cli.options import Invocation, pass_invocation
 
 
@@ -13,12 +13,14 @@ from orchestrator.cli.options import Invocation, pass_invocation
 @click.option("--once", is_flag=True, help="Run what is due and end: for cron.")
 @pass_invocation
 def daemon(invocation: Invocation, *, once: bool) -> None:
-    """Run jobs when they are due; SIGTERM ends it cleanly.
+    """Run jobs when they are due; SIGTERM ends it cleanly, with exit status 0.
 
-    With --once, exit status 1 if a job failed, 3 if one was partly done, else 0.
+    With --once, exit status 1 if a job failed, 3 if one was partly done, 130 if it was told to
+    stop, else 0.
     """
     from orchestrator.daemon import Daemon
 
+    log_as_service()
     service = Daemon(invocation.find_site_file())
     if not once:
         service.serve()
