@@ -49,11 +49,7 @@ class Orchestrator:
     """The command line, as typed by hand."""
 
     def __init__(self) -> None:
-        tools = sorted((PROJECT / ".tools").glob("restic-*"), reverse=True)
-        path = os.environ["PATH"]
-        extra = [str(folder) for folder in tools if (folder / "restic").exists()]
-        self.env = {**os.environ, "PATH": os.pathsep.join([path, *extra])}
-        self.env["ORCHESTRATOR_SITE"] = str(SITE / "site.toml")
+        self.env = {**os.environ, "ORCHESTRATOR_SITE": str(SITE / "site.toml")}
         self._program = str(Path(sys.executable).with_name("orchestrator"))
 
     def __call__(self, *words: str, expect: tuple[int, ...] = (0,)) -> None:

@@ -6,7 +6,6 @@ import datetime as dt
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -347,18 +346,6 @@ def test_real_headers_come_back_whole(catalog: Catalog) -> None:
             }
 
 
-def test_twenty_thousand_files_are_written_quickly(sqlite_url: CatalogUrl, opener: Opener) -> None:
-    """Budget 1.5 s of processor time for 20,000 files, on SQLite, new or changed."""
-    catalog = opener(sqlite_url, create=True)
-    entries = [image(n // 100, n) for n in range(20_000)]
-    took = []
-    for _ in range(2):
-        before = time.process_time()
-        assert apply(catalog, iter(entries)) == (20_000, 0)
-        took.append(time.process_time() - before)
-    assert min(took) < 1.5
-
-
 def test_memory_does_not_grow_with_the_number_of_files(
     sqlite_url: CatalogUrl, opener: Opener
 ) -> None:
@@ -403,13 +390,16 @@ def test_state_look_ups_do_not_count_files(catalog: Catalog) -> None:
         copies.update_state(session, key, state="proven", observed_at=NOW)
     apply(catalog, (image(n // 100, n) for n in range(20_000)))
     with catalog.reading() as session:
-        before = time.perf_counter()
-        for _ in range(20):
-            assert repositories.store_state(session, "xrays") is not None
-            assert len(copies.states(session, store="xrays")) == 1
-            assert copies.get_state(session, key) is not None
-            session.expire_all()
-        assert (time.perf_counter() - before) / 20 < 0.05
+        asked: list[str] = []
+        connection = session.connection()
+        sa.event.listen(
+            connection, "before_cursor_execute", lambda *given: asked.append(str(given[2]))
+        )
+        assert repositories.store_state(session, "xrays") is not None
+        assert len(copies.states(session, store="xrays")) == 1
+        assert copies.get_state(session, key) is not None
+        assert asked
+        assert not [query for query in asked if re.search(r"(FROM|JOIN) file\b", query)]
         if session.get_bind().dialect.name == "sqlite":
             queries = (
                 "SELECT * FROM store_state WHERE store = 'xrays'",

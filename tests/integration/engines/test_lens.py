@@ -11,6 +11,7 @@ import shutil
 import socket
 import stat
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -216,7 +217,7 @@ def test_nothing_can_be_written_and_restic_gives_up_at_once(site: Site) -> None:
         site.run(lens.repository, "check", code=1)  # without --no-lock: it wants to write a lock
         site.through(lens, "forget", "--keep-last", "1", code=1)
         site.run(lens.repository, "backup", str(site.source), code=1)
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 120  # restic would retry for 15 minutes
     assert sorted(path for path in site.repository.rglob("*")) == before
 
 
@@ -238,7 +239,7 @@ def test_restic_gives_up_at_once_when_the_copy_goes_away_and_the_reason_is_kept(
             check=False,
         )
         assert done.returncode != 0
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 120  # restic would retry for 15 minutes
         assert isinstance(lens.failure, UnreachableError)
 
 
@@ -380,7 +381,7 @@ def test_open_connections_do_not_keep_it_and_no_thread_is_left(folder: Path) -> 
             assert asker.ask("GET", "/config")[0] == 200
         assert threading.active_count() == before + 9
         started = time.monotonic()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 60  # it did not hang
     assert threading.active_count() == before
     for asker in askers:
         asker.__exit__()
@@ -428,7 +429,9 @@ def test_a_place_that_cannot_be_listed_leaves_nothing(folder: Path, tmp_path: Pa
 
 
 def test_an_odd_folder_name_works_with_restic(site: Site) -> None:
-    odd = site.root / "with space % and ünï"
-    odd.mkdir()
-    with Lens(FolderPlace(site.repository), folder=odd) as lens:
-        site.through(lens, "snapshots")
+    # A socket's path has room for 107 bytes: pytest's own folders can be too deep for that.
+    with tempfile.TemporaryDirectory() as short:
+        odd = Path(short) / "with space % and ünï"
+        odd.mkdir()
+        with Lens(FolderPlace(site.repository), folder=odd) as lens:
+            site.through(lens, "snapshots")

@@ -72,7 +72,7 @@ def test_closing_the_iterator_ends_the_workers_in_the_middle_of_a_file(tmp_path:
     assert len(children()) == 2
     started = time.monotonic()
     reader.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60  # it did not hang
     assert not children()
 
 

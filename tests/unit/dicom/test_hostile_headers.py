@@ -17,7 +17,7 @@ from tests.unit.dicom.conftest import real_files
 HEADS = [path.read_bytes()[:12_000] for path in real_files()]
 HEADS = [head for head in HEADS if len(head) > 300]
 MEMORY_LIMIT = 100 * 1024 * 1024
-TIME_LIMIT_S = 10.0
+TIME_LIMIT_S = 300.0  # a guard against hanging, not a measure
 
 UNDEFINED = b"\xff\xff\xff\xff"
 ITEM = b"\xfe\xff\x00\xe0"
