@@ -34,12 +34,13 @@ def run(root: click.Group, argv: Sequence[str]) -> int:
         root: The root command.
         argv: Arguments without the program's name.
     """
+    argv = _flags_first(argv)
     as_json = "--json" in argv
     debug = "--debug" in argv
     _set_up_logging(debug=debug)
     _stop_on_signals()
     try:
-        root.main(args=list(argv), prog_name="orchestrator", standalone_mode=False)
+        root.main(args=argv, prog_name="orchestrator", standalone_mode=False)
     except ExitWith as end:
         return end.code
     except click.exceptions.Exit as end:
@@ -69,6 +70,13 @@ def run(root: click.Group, argv: Sequence[str]) -> int:
         )
         return _tell(unexpected, as_json=as_json, debug=debug, name="UnexpectedError")
     return 0
+
+
+def _flags_first(argv: Sequence[str]) -> list[str]:
+    """Let the root's flags stand anywhere: `status --json` is what people type."""
+    end = argv.index("--") if "--" in argv else len(argv)
+    flags = [word for word in argv[:end] if word in ("--json", "--debug")]
+    return [*flags, *(word for word in argv[:end] if word not in flags), *argv[end:]]
 
 
 _GO_ON = "run the same command again: it goes on from here"
