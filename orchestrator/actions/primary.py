@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.run import Run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, facts, runs
+from orchestrator.catalog import copies, facts, runs, snapshots
 from orchestrator.engines.directory import DirectoryPlace
 from orchestrator.engines.interface import StoredFile
 from orchestrator.engines.layout import is_temporary_name
@@ -40,23 +40,23 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
         engine.unlock()
     cut_off = _cut_off(site, repository)
     if cut_off == PRUNING:
-        finish_rotation(site, repository, engine)
+        finish_rotation(current, repository, engine)
     elif cut_off is None:
         check_inventory(site, repository)
     if cut_off == REPAIRING or _ended_badly(current, repository.store):
         _remove_leftovers(root)
-        _repair_index(site, repository, engine)
+        _repair_index(current, repository, engine)
         check_inventory(site, repository)
 
 
-def _repair_index(site: Site, repository: RepositoryRow, engine: Repository) -> None:
+def _repair_index(current: Run, repository: RepositoryRow, engine: Repository) -> None:
     """Adopt packs that a killed backup wrote: they are in no index and would be sent again.
 
     Old index files go and new ones come: nothing else may leave the primary by this.
     """
-    _note(site, repository, REPAIRING)
+    _note(current.site, repository, REPAIRING)
     engine.repair_index()
-    _record_removed(site, repository, kinds=("index",))
+    _record_removed(current, repository, kinds=("index",))
 
 
 def check_there(site: Site, repository: RepositoryRow) -> Path:
@@ -140,7 +140,7 @@ def open_rotation(site: Site, repository: RepositoryRow) -> None:
     _note(site, repository, PRUNING)
 
 
-def finish_rotation(site: Site, repository: RepositoryRow, engine: Repository) -> list[FileKey]:
+def finish_rotation(current: Run, repository: RepositoryRow, engine: Repository) -> list[FileKey]:
     """Prune, make sure the rest is sound, and record what left the primary.
 
     Raises:
@@ -151,29 +151,36 @@ def finish_rotation(site: Site, repository: RepositoryRow, engine: Repository) -
     engine.prune()
     report = engine.check()
     if report.errors:
+        name = current.site.config.primary.name
         raise DamageError(
-            f"copy {site.config.primary.name}, store {repository.store}: after a prune the "
+            f"copy {name}, store {repository.store}: after a prune the "
             f"repository has {report.errors} structural errors",
-            hint=f"orchestrator check {site.config.primary.name}",
+            hint=f"orchestrator check {name}",
         )
-    return _record_removed(site, repository, kinds=("data", "index", "snapshots"))
+    return _record_removed(current, repository, kinds=("data", "index", "snapshots"))
 
 
 def _record_removed(
-    site: Site, repository: RepositoryRow, *, kinds: tuple[str, ...]
+    current: Run, repository: RepositoryRow, *, kinds: tuple[str, ...]
 ) -> list[FileKey]:
-    """Take what is no longer in the primary for removed, and what is there for its inventory."""
+    """Take what is no longer in the primary for removed, and what is there for its inventory.
+
+    Also what a check in the meantime has called missing: nobody had told it.
+    """
+    site = current.site
     key = (site.config.primary.name, "", repository.id)
     listed = list(place_of(site, repository).list())
     there = {stored.file.key for stored in listed}
     with site.catalog.transaction() as session:
         gone: list[FileKey] = [
             (row.kind, row.name)
-            for row in copies.inventory(session, key)
+            for row in copies.inventory(session, key, states=("good", "damaged", "missing"))
             if row.kind in kinds and (row.kind, row.name) not in there
         ]
         copies.mark_removed(session, key, gone, now=site.clock.now())
         copies.record_listed(session, key, listed, now=site.clock.now())
+        forgotten = [name for kind, name in gone if kind == "snapshots"]
+        snapshots.mark_forgotten(session, forgotten, run_id=current.id, now=site.clock.now())
         facts.put(session, _removal(repository), value=DONE, now=site.clock.now())
     return gone
 

@@ -66,6 +66,7 @@ class Replicas:
         self._open: dict[str, OpenCopy] = {}
         self._results: dict[str, CopyResult] = {}
         self._replication: Replication | None = None
+        self._obsolete: set[FileKey] = set()
         self.sent: set[FileKey] = set()
         self.refused: set[FileKey] = set()
         self.damage: DamageError | None = None
@@ -101,6 +102,7 @@ class Replicas:
 
     def start(self) -> None:
         """Begin to send what the primary has finished."""
+        self._obsolete = observe.removed_from_primary(self._site, self._repository.id)
         self._replication = Replication(
             self.source,
             self._site.primary_root(self._repository.name),
@@ -109,6 +111,7 @@ class Replicas:
             stop=self._site.stop,
             distrusted={
                 name: observe.distrusted(self._site, (name, opened.medium, self._repository.id))
+                - self._obsolete
                 for name, opened in self._open.items()
             },
         )
@@ -140,7 +143,7 @@ class Replicas:
     def _send_the_rest(
         self, replication: Replication, final: list[RepositoryFile]
     ) -> dict[str, TargetResult]:
-        obsolete = observe.removed_from_primary(self._site, self._repository.id)
+        obsolete = self._obsolete
         if not obsolete:
             return replication.settle(final)
         with removing(self._site.lock_dir, self._repository.store) as alone:
@@ -157,12 +160,14 @@ class Replicas:
             copies.record_stored(session, key, result.receipts, now=now, verified=True)
             copies.record_listed(session, key, result.present.values(), now=now)
             copies.mark_removed(session, key, [file.key for file in result.removed], now=now)
-            lost = [
+            lost: set[FileKey] = {
                 (row.kind, row.name)
-                for row in copies.inventory(session, key)
+                for row in copies.inventory(session, key, states=("good", *observe.BAD))
                 if (row.kind, row.name) not in result.present
-            ]
-            copies.mark_missing(session, key, lost)
+            }
+            # A run that was cut off, or a bucket's own rule, took them and told nobody.
+            copies.mark_removed(session, key, lost & self._obsolete, now=now)
+            copies.mark_missing(session, key, lost - self._obsolete)
         self.refused.update(file.key for file in result.refused)
         if isinstance(result.error, DamageError):
             self.damage = self.damage or result.error

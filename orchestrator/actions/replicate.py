@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from orchestrator.actions import commit, primary
 from orchestrator.actions.replicas import CopyResult, Replicas
-from orchestrator.actions.run import BY_HAND, Occasion, run
+from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.errors import OrchestratorError, StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.restic.repository import Repository
 
 
 @dataclass(slots=True)
@@ -66,11 +71,11 @@ def replicate(
                 result.run = current.id
                 repository = site.repository(store)
                 with current.step("look"):
-                    primary.check_there(site, repository)
-                    primary.check_inventory(site, repository)
+                    primary.make_ready(current, repository, _engine(current, repository))
                 with Replicas(current, repository, names) as replicas, current.step("replicate"):
                     final = [s.file for s in primary.place_of(site, repository).list()]
                     result.copies = replicas.settle(final)
+                    site.check_stop()
                     if replicas.damage is not None:
                         commit.refuse_damage(current, repository, replicas.refused, replicas.damage)
             result.outcome = current.outcome
@@ -81,3 +86,11 @@ def replicate(
                 raise
             result.error = error
     return results
+
+
+def _engine(current: Run, repository: RepositoryRow) -> Repository:
+    """Return restic on the primary: a prune that was cut off is finished before anything else."""
+    lock = current.lock
+    return current.site.primary_engine(
+        repository.store, repository.name, lock_fd=lock.fd if lock is not None else None
+    )

@@ -130,7 +130,7 @@ def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: 
     engine.forget(ids)
     with site.catalog.transaction() as session:
         snapshots.mark_forgotten(session, ids, run_id=current.id, now=site.clock.now())
-    return len(primary.finish_rotation(site, repository, engine))
+    return len(primary.finish_rotation(current, repository, engine))
 
 
 def _check_clock(current: Run, store: str) -> None:
