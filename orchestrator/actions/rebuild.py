@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.lock import StoreLock
 from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
 from orchestrator.actions.places import open_copy
-from orchestrator.actions.site import Site
+from orchestrator.actions.site import CATALOG_FILE, Site
 from orchestrator.actions.state import CATALOG
 from orchestrator.catalog import copies, files, repositories, snapshots, transfer
 from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -30,6 +31,12 @@ from orchestrator.manifest import ManifestEntry, ManifestTotals, decode_entry, d
 if TYPE_CHECKING:
     from orchestrator.engines.restic.repository import Repository
     from orchestrator.engines.restic.values import Snapshot as EngineSnapshot
+
+
+UNFINISHED = "catalog.unfinished.sqlite"
+"""The new catalog until it is whole."""
+
+_PARTS = ("-wal", "-shm", "")
 
 
 @dataclass(slots=True)
@@ -56,7 +63,7 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
 
     The newest stored state gives runs, media, inventories and everything else but files; the
     newest manifest of each store gives the files; snapshots younger than the state are added
-    from the repository itself.
+    from the repository itself. The old catalog is put aside once the new one is whole.
 
     Args:
         site: The site; its keyring must be there.
@@ -64,42 +71,68 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
         stores: Stores whose repositories are read.
 
     Raises:
+        LockedError: A run of one of the site's stores is at work.
         NotFoundError: The copy holds no state or manifest.
         RefusedError: A PostgreSQL catalog is not empty.
         OrchestratorError: The copy cannot be read.
     """
-    result = Rebuilt(name, put_aside=_put_aside(site))
+    result = Rebuilt(name)
     with ExitStack() as stack:
-        old = site.open_catalog(create=True)
-        stack.callback(old.dispose)
-        site.catalog = old
-        for number, store in enumerate(stores):
-            repository = _provisional(site, store)
-            with _reading(site, name, repository) as engine:
-                repository = _with_id(repository, engine.config_id())
-                found = engine.snapshots()
-                if number == 0:
-                    result.rows = _import_state(site, engine, found)
-                _register(site, repository)
-                result.snapshots += _add_snapshots(site, repository, found)
-                result.files += _load_manifest(site, repository, engine, found)
-            _list_primary(site, repository)
+        for store in site.config.stores:
+            lock = StoreLock(site.lock_dir, store)
+            lock.acquire("catalog rebuild")
+            stack.callback(lock.release)
+        _remove_database(site.state_dir / UNFINISHED)
+        try:
+            site.catalog = site.open_catalog(create=True, file=UNFINISHED)
+            try:
+                for store in stores:
+                    _add_store(site, store, result)
+            finally:
+                site.catalog.dispose()
+        except BaseException:
+            _remove_database(site.state_dir / UNFINISHED)
+            raise
+        result.put_aside = _put_in_place(site)
+        site.catalog = site.open_catalog(create=False)
     return result
 
 
-def _put_aside(site: Site) -> Path | None:
-    """Move a SQLite catalog out of the way; nothing is ever thrown away."""
+def _add_store(site: Site, store: str, result: Rebuilt) -> None:
+    repository = _provisional(site, store)
+    with _reading(site, result.copy, repository) as engine:
+        repository = _with_id(repository, engine.config_id())
+        found = engine.snapshots()
+        if not result.rows:
+            result.rows = _import_state(site, engine, found)
+        _register(site, repository)
+        result.snapshots += _add_snapshots(site, repository, found)
+        result.files += _load_manifest(site, repository, engine, found)
+    _list_primary(site, repository)
+
+
+def _put_in_place(site: Site) -> Path | None:
+    """Give a whole SQLite catalog its name; the old one is kept beside it."""
     if site.config.catalog.url is not None:
         return None
-    path = site.state_dir / "catalog.sqlite"
-    if not path.exists():
-        return None
+    path = site.state_dir / CATALOG_FILE
     kept = path.with_name(f"catalog.{site.clock.now():%Y%m%dT%H%M%SZ}.sqlite")
-    for suffix in ("-wal", "-shm", ""):
+    was_there = path.exists()
+    _rename_database(path, kept)
+    _rename_database(site.state_dir / UNFINISHED, path)
+    return kept if was_there else None
+
+
+def _rename_database(path: Path, to: Path) -> None:
+    for suffix in _PARTS:
         part = path.with_name(path.name + suffix)
         if part.exists():
-            part.rename(kept.with_name(kept.name + suffix))
-    return kept
+            part.rename(to.with_name(to.name + suffix))
+
+
+def _remove_database(path: Path) -> None:
+    for suffix in _PARTS:
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _provisional(site: Site, store: str) -> RepositoryRow:

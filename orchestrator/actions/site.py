@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 SYSTEM = "system"
 """The actor of unattended work."""
 
+CATALOG_FILE = "catalog.sqlite"
+"""Name of the SQLite catalog in the state folder."""
+
 
 @dataclass
 class Site:
@@ -92,8 +95,12 @@ class Site:
         """The catalog, opened and migrated."""
         return self.open_catalog(create=False)
 
-    def open_catalog(self, *, create: bool) -> Catalog:
+    def open_catalog(self, *, create: bool, file: str = CATALOG_FILE) -> Catalog:
         """Open the catalog, making it first if asked.
+
+        Args:
+            create: Make it if it is not there.
+            file: Name of the file in the state folder; means nothing for PostgreSQL.
 
         Raises:
             NotFoundError: It does not exist and may not be created.
@@ -105,7 +112,7 @@ class Site:
         wanted = self.config.catalog
         password = self.resolve(wanted.password) if wanted.password is not None else None
         return Catalog.open(
-            wanted.url or f"sqlite:///{self.state_dir / 'catalog.sqlite'}",
+            wanted.url or f"sqlite:///{self.state_dir / file}",
             password,
             FieldCipher(self.keyring.catalog_key()),
             Pseudonyms(self.keyring.pseudonym_key()),
