@@ -14,7 +14,7 @@ from types import FrameType
 
 import click
 
-from orchestrator.errors import ConfigError, OrchestratorError, StoppedError
+from orchestrator.errors import ConfigError, OrchestratorError, StoppedError, UsageError
 
 PARTLY_DONE = 3
 
@@ -54,9 +54,7 @@ def run(root: click.Group, argv: Sequence[str]) -> int:
     except OrchestratorError as error:
         return _tell(error, as_json=as_json, debug=debug)
     except click.ClickException as error:
-        usage = OrchestratorError(error.format_message(), hint="orchestrator --help")
-        usage.exit_code = 2
-        return _tell(usage, as_json=as_json, debug=debug, name="UsageError")
+        return _tell_usage(error, as_json=as_json, debug=debug)
     except OSError as error:
         refused = OrchestratorError(
             f"the operating system refused: {error.strerror or type(error).__name__}",
@@ -100,6 +98,19 @@ def _tell(error: OrchestratorError, *, as_json: bool, debug: bool, name: str | N
     if error.hint:
         click.echo(f"{click.style('hint', fg='cyan')}:  {error.hint}", err=True)
     return error.exit_code
+
+
+def _tell_usage(error: click.ClickException, *, as_json: bool, debug: bool) -> int:
+    """Answer a command line that makes no sense; a group without a command gives its help."""
+    if not isinstance(error, click.exceptions.NoArgsIsHelpError):
+        usage = UsageError(error.format_message(), hint="orchestrator --help")
+        return _tell(usage, as_json=as_json, debug=debug)
+    if as_json:
+        path = error.ctx.command_path if error.ctx is not None else "orchestrator"
+        usage = UsageError(f"{path}: no command was given", hint=f"{path} --help")
+        return _tell(usage, as_json=True, debug=debug)
+    click.echo(error.format_message(), err=True)
+    return UsageError.exit_code
 
 
 def _one_line(text: str) -> str:
