@@ -20,6 +20,7 @@ from orchestrator.keys.keyring import Keyring
 from tests.support.cheap_key import make_cheap
 from tests.support.loop import LoopFileSystem, loop_file_system
 from tests.support.object_lock import s3, shipped_policy
+from tests.support.warm import Warm
 
 PROGRAM = str(Path(sys.executable).with_name("orchestrator"))
 _numbers = itertools.count(1)
@@ -69,25 +70,32 @@ class CommandLine:
         env: Added to the environment.
         cwd: Where they run.
         prefix: Put before the program, as ``("setpriv", ...)``.
+        warm: Runs it without importing everything first; None starts the installed script.
     """
 
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path = Path("/")
     prefix: tuple[str, ...] = ()
+    warm: Warm | None = None
 
     def run(self, *words: str | Path, limit_s: float = 120) -> Answer:
         """Run a command and return how it ended; a stack trace is never an answer."""
         base = {k: v for k, v in os.environ.items() if k not in ("ORCHESTRATOR_SITE",)}
         typed = tuple(str(word) for word in words)
-        done = subprocess.run(
-            [*self.prefix, PROGRAM, *typed],
-            env={**base, **self.env},
-            cwd=self.cwd,
-            capture_output=True,
-            timeout=limit_s,
-            check=False,
-        )
-        answer = Answer(typed, done.returncode, done.stdout.decode(), done.stderr.decode())
+        env = {**base, **self.env}
+        if self.warm is not None and not self.prefix:
+            code, out, err = self.warm.run(typed, env, self.cwd)
+        else:
+            done = subprocess.run(
+                [*self.prefix, PROGRAM, *typed],
+                env=env,
+                cwd=self.cwd,
+                capture_output=True,
+                timeout=limit_s,
+                check=False,
+            )
+            code, out, err = done.returncode, done.stdout, done.stderr
+        answer = Answer(typed, code, out.decode(), err.decode())
         if "--debug" not in typed:
             assert "Traceback" not in answer.err, answer.err
             assert "UnexpectedError" not in answer.err, answer.err
@@ -149,7 +157,8 @@ def lab_site(
     media: Mapping[str, int] | None = None,
     build_images: bool = True,
     with_data_package: bool = False,
-    state: str = "",
+    more: str = "",
+    warm: Warm | None = None,
 ) -> Iterator[LabSite]:
     """Set up a site with the command line alone.
 
@@ -159,7 +168,8 @@ def lab_site(
         media: Size in MiB by label of each medium; None for no offline copy.
         build_images: Put the sample images into the store.
         with_data_package: All of the sample images instead of the small ones.
-        state: Lines added to the site file.
+        more: Lines added to the site file.
+        warm: Runs the commands; None starts the installed script for each.
     """
     folder.mkdir(parents=True, exist_ok=True)
     images, site = folder / "images", folder / "site"
@@ -168,11 +178,11 @@ def lab_site(
     else:
         images.mkdir()
     env = {"ORCHESTRATOR_SITE": str(site / "site.toml")}
-    plain = CommandLine(env, folder)
+    plain = CommandLine(env, folder, warm=warm)
     done = plain.run("init", site, "--store", images, "--name", "Test Dental")
     assert done.code == 0, done
     _make_keys_cheap(site)
-    text = state
+    text = more
     bucket = ""
     with ExitStack() as stack:
         mounted = {
