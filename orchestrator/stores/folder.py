@@ -40,8 +40,8 @@ class FolderStore:
         root: The folder; absolute, and not itself a symbolic link.
         sentinel: Path below the root of a file that must be there, the sign that a share is
             mounted; None for no such guard.
-        workers: Processes that read many files, 1 or more; None for one per usable core, at
-            most 8.
+        workers: Processes that read many files, 1 or more; None for one per two usable cores,
+            at most 8: the engine that stores the files needs the others.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class FolderStore:
         self._root = root
         self._root_bytes = os.fsencode(root)
         self._sentinel = sentinel
-        self._workers = workers or min(_usable_cores(), _MOST_WORKERS)
+        self._workers = workers or max(1, min(_usable_cores() // 2, _MOST_WORKERS))
 
     @property
     def root(self) -> Path:
