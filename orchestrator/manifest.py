@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 FORMAT = 1
 
+_GOOD_FILE = b',"kind":"file","state":"good","size":'
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
 EntryKind = Literal["file", "symlink", "other"]
 EntryState = Literal["good", "changed", "unreadable", "vanished"]
 """`good`: hashed, and unchanged since. `changed`: changed while it was read; taken again in the
@@ -106,6 +109,13 @@ class ManifestTotals:
             self.files += 1
             self.bytes += entry.stat.size_bytes
 
+    def add_good_file(self, size_bytes: int) -> None:
+        """Count one good file."""
+        self.entries += 1
+        self.states["good"] = self.states.get("good", 0) + 1
+        self.files += 1
+        self.bytes += size_bytes
+
 
 def tree_key(path: bytes) -> bytes:
     """Return the sort key of manifest order: depth first, names in byte order.
@@ -154,11 +164,7 @@ def encode_entry(entry: ManifestEntry) -> bytes:
     """Return one entry as one line; equal entries give equal bytes."""
     body: dict[str, Any] = {**_name("path", entry.path), "kind": entry.kind, "state": entry.state}
     if entry.stat is not None:
-        stat = entry.stat
-        body["size"] = stat.size_bytes
-        body["mtime_ns"] = stat.mtime_ns
-        body["ctime_ns"] = stat.ctime_ns
-        body["inode"] = stat.inode
+        body.update(_facts(entry.stat))
     if entry.links != 1:
         body["links"] = entry.links
     if entry.sha256 is not None:
@@ -200,6 +206,24 @@ def decode_entry(line: bytes) -> ManifestEntry:
         raise ValueError("not a manifest entry") from error
 
 
+def good_file_start(path: bytes, stat: FileStat) -> bytes:
+    """Return what the line of a good file with these facts begins with.
+
+    Comparing bytes tells an unchanged file sooner than decoding its line.
+    """
+    body: dict[str, Any] = {**_name("path", path), "kind": "file", "state": "good", **_facts(stat)}
+    return _line(body)[:-2] + b","
+
+
+def good_file_size(line: bytes) -> int | None:
+    """Return a good file's length in bytes from its line; None for any other entry.
+
+    No name can be mistaken for the words looked for: its quotation marks are escaped.
+    """
+    _, found, rest = line.partition(_GOOD_FILE)
+    return int(rest[: rest.index(b",")]) if found else None
+
+
 def encode_totals(totals: ManifestTotals) -> bytes:
     """Return the footer as one line."""
     return _line(
@@ -230,7 +254,16 @@ def decode_totals(line: bytes) -> ManifestTotals | None:
 
 
 def _line(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return _to_json(body).encode() + b"\n"
+
+
+def _facts(stat: FileStat) -> dict[str, int]:
+    return {
+        "size": stat.size_bytes,
+        "mtime_ns": stat.mtime_ns,
+        "ctime_ns": stat.ctime_ns,
+        "inode": stat.inode,
+    }
 
 
 def _name(key: str, raw: bytes) -> dict[str, str]:

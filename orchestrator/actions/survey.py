@@ -17,6 +17,8 @@ from orchestrator.manifest import (
     ManifestTotals,
     decode_entry,
     encode_entry,
+    good_file_size,
+    good_file_start,
     tree_key,
 )
 from orchestrator.stores.interface import Listed, ReadResult
@@ -70,28 +72,42 @@ def merge(
         previous: Entry lines of a manifest, without header and footer.
 
     Yields:
-        ``(listed, line, entry)`` of one path; None where a side does not have it.
+        ``(listed, line, entry)`` of one path; None where a side does not have it. A good file
+        that is unchanged comes with its line and without its entry.
     """
     lines = iter(previous)
-
-    def following() -> tuple[bytes, ManifestEntry] | None:
-        line = next(lines, None)
-        return None if line is None else (line, decode_entry(line))
-
-    old = following()
+    line = next(lines, None)
+    entry: ManifestEntry | None = None
     for item in listed:
+        # Nearly every file of nearly every night ends here.
+        if line is not None and entry is None and _is_same(item, line):
+            yield item, line, None
+            line = next(lines, None)
+            continue
         key = tree_key(item.path)
-        while old is not None and tree_key(old[1].path) < key:
-            yield None, old[0], old[1]
-            old = following()
-        if old is not None and old[1].path == item.path:
-            yield item, old[0], old[1]
-            old = following()
+        while line is not None:
+            entry = entry or decode_entry(line)
+            if tree_key(entry.path) >= key:
+                break
+            yield None, line, entry
+            line, entry = next(lines, None), None
+        if line is not None and entry is not None and entry.path == item.path:
+            yield item, line, entry
+            line, entry = next(lines, None), None
         else:
             yield item, None, None
-    while old is not None:
-        yield None, old[0], old[1]
-        old = following()
+    while line is not None:
+        yield None, line, entry or decode_entry(line)
+        line, entry = next(lines, None), None
+
+
+def _is_same(item: Listed, line: bytes) -> bool:
+    """Say whether a line is that of a good file with the facts that are listed now."""
+    return (
+        item.kind == "file"
+        and item.stat is not None
+        and line.startswith(good_file_start(item.path, item.stat))
+    )
 
 
 def plan(
@@ -110,6 +126,9 @@ def plan(
     for item, line, entry in merge(listed, previous):
         if entry is not None:
             _count_before(survey, entry)
+        elif line is not None and item is not None and item.stat is not None:
+            survey.before += 1
+            survey.before_bytes += item.stat.size_bytes
         if item is None:
             if entry is None or line is None:
                 continue
@@ -127,7 +146,7 @@ def plan(
 def _plan_line(
     survey: Survey, item: Listed, line: bytes | None, entry: ManifestEntry | None, run: str
 ) -> bytes:
-    if entry is not None and line is not None and _is_unchanged(item, entry):
+    if line is not None and (entry is None or _is_unchanged(item, entry)):
         return UNCHANGED + line
     fresh = _entry_of(item, run)
     if item.kind != "file" or item.stat is None:
@@ -198,10 +217,14 @@ def finish(
     for line in plan_lines:
         mark = line[:1]
         body = next(read) if mark in (NEW, CHANGED) else line[1:]
-        entry = decode_entry(body)
-        totals.add(entry)
-        if entry.state != "good":
-            on_problem(entry)
+        size_bytes = good_file_size(body)
+        if size_bytes is not None:
+            totals.add_good_file(size_bytes)
+        else:
+            entry = decode_entry(body)
+            totals.add(entry)
+            if entry.state != "good":
+                on_problem(entry)
         out.write(body)
         if mark != UNCHANGED:
             delta.write(body)
@@ -221,7 +244,9 @@ def amendments(
     Yields:
         The entries that must replace, or join, those of the manifest.
     """
-    for item, _line, entry in merge(listed, manifest_lines):
+    for item, line, entry in merge(listed, manifest_lines):
+        if line is not None and entry is None:
+            continue  # unchanged
         amended = _amendment(item, entry, run)
         if amended is not None:
             yield amended

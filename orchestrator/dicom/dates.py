@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from functools import lru_cache
 
 DATE_KEYWORDS = (
     "study_date",
@@ -22,6 +23,7 @@ DATE_KEYWORDS = (
 _DATE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})|([0-9]{4})\.([0-9]{2})\.([0-9]{2})")
 
 
+@lru_cache(maxsize=4096)  # the files of a study, and the studies of a day, share their dates
 def parse_date(text: str) -> date | None:
     """Read a DICOM date, ``YYYYMMDD`` or the older ``YYYY.MM.DD``; None if it is not one.
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import string
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -20,6 +21,8 @@ from orchestrator.manifest import (
     encode_entry,
     encode_header,
     encode_totals,
+    good_file_size,
+    good_file_start,
     tree_key,
 )
 
@@ -138,6 +141,25 @@ def test_damaged_lines_raise_value_error_and_nothing_else(line: bytes) -> None:
 def test_an_unknown_or_cut_header_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json's own error is one too
         decode_header(line)
+
+
+@given(ENTRIES, STATS)
+def test_a_line_tells_undecoded_what_its_entry_says(entry: ManifestEntry, facts: FileStat) -> None:
+    line = encode_entry(entry)
+    good_file = entry.kind == "file" and entry.state == "good" and entry.stat is not None
+    assert good_file_size(line) == (entry.stat.size_bytes if good_file else None)
+    if entry.stat is not None:
+        assert line.startswith(good_file_start(entry.path, entry.stat)) == good_file
+    same = good_file and facts == entry.stat
+    assert line.startswith(good_file_start(entry.path, facts)) == same
+    assert not line.startswith(good_file_start(entry.path + b"x", facts))
+
+
+def test_a_name_made_to_look_like_facts_is_only_a_name() -> None:
+    path = b'a","kind":"file","state":"good","size":7,"mtime_ns":1'
+    entry = ManifestEntry(path, "file", "changed", FileStat(5, 1, 1, 1), sha256="ab" * 32)
+    assert good_file_size(encode_entry(entry)) is None
+    assert good_file_size(encode_entry(replace(entry, state="good"))) == 5
 
 
 def test_a_cut_footer_is_refused() -> None:
