@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from orchestrator.cli import command_tree
 from orchestrator.errors import EXIT_CODES
 from tests.support.command_line import CommandLine, LabSite, lab_site
 from tests.support.shape import count, differences, full_id, instant, optional, seconds
+from tests.support.warm import Warm
 
 OUTCOMES = {"succeeded", "partial", "failed", "refused", "interrupted"}
 ROLES = {"local", "offline", "immutable"}
@@ -89,11 +91,15 @@ SNAPSHOT = {
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabSite]:
+def site(
+    tmp_path_factory: pytest.TempPathFactory, object_lock_server: ObjectLockServer
+) -> Iterator[LabSite]:
     folder = tmp_path_factory.mktemp("contract")
     with (
-        ObjectLockServer(folder / "server") as server,
-        lab_site(folder / "lab", server=server, media={"red": 48, "blue": 16}) as made,
+        Warm() as warm,
+        lab_site(
+            folder, server=object_lock_server, media={"red": 48, "blue": 16}, warm=warm
+        ) as made,
     ):
         made.cli.ask("backup")
         jobs = made.file.parent / "jobs"
@@ -281,8 +287,9 @@ class TestHumans:
         assert "Exit status: 0 done" in CommandLine().run("backup", "--help").out
 
     def test_without_json_people_get_text_and_messages_on_stderr(self, site: LabSite) -> None:
+        installed = replace(site.cli, warm=None)
         for words in (["status"], ["job", "list"], ["doctor"]):
-            answer = site.cli.run(*words)
+            answer = installed.run(*words)
             assert answer.code == 0
             assert answer.out.strip(), words
             assert not answer.out.lstrip().startswith("{")
