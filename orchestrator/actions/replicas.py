@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.actions import observe
 from orchestrator.actions.lock import removing
@@ -17,8 +17,10 @@ from orchestrator.actions.run import Run
 from orchestrator.actions.verdict import CopyState
 from orchestrator.catalog import copies
 from orchestrator.engines.directory import DirectoryPlace
-from orchestrator.engines.layout import FileKey, RepositoryFile
+from orchestrator.engines.interface import Place, StoredFile
+from orchestrator.engines.layout import FileKey, Kind, RepositoryFile
 from orchestrator.engines.replication import Replication, TargetResult
+from orchestrator.engines.witness import Witness
 from orchestrator.errors import AbsentCopyError, DamageError, OrchestratorError
 
 if TYPE_CHECKING:
@@ -103,10 +105,13 @@ class Replicas:
     def start(self) -> None:
         """Begin to send what the primary has finished."""
         self._obsolete = observe.removed_from_primary(self._site, self._repository.id)
+        targets: dict[str, Place] = {name: opened.place for name, opened in self._open.items()}
+        if not targets:
+            targets[self._site.config.primary.name] = self._witness()
         self._replication = Replication(
             self.source,
             self._site.primary_root(self._repository.name),
-            {name: opened.place for name, opened in self._open.items()},
+            targets,
             config_sha256=self._repository.config_sha256,
             stop=self._site.stop,
             distrusted={
@@ -116,6 +121,17 @@ class Replicas:
             },
         )
         self._replication.start()
+
+    def _witness(self) -> Witness:
+        """Make a target that proves the primary's bytes where no replica is there to do so."""
+        key = (self._site.config.primary.name, "", self._repository.id)
+        with self._site.catalog.reading() as session:
+            proven = [
+                StoredFile(RepositoryFile(cast("Kind", row.kind), row.name, row.size_bytes))
+                for row in copies.inventory(session, key)
+                if row.verified_at is not None
+            ]
+        return Witness(self._site.config.primary.name, proven)
 
     def settle(self, final: list[RepositoryFile]) -> list[CopyResult]:
         """Send the rest, remove what a recorded prune took out, and record every copy's state.
@@ -131,7 +147,10 @@ class Replicas:
         replication, self._replication = self._replication, None
         if replication is not None:
             for name, result in self._send_the_rest(replication, final).items():
-                self._record(name, result)
+                if name in self._open:
+                    self._record(name, result)
+                else:
+                    self._take_over(result)
         try:
             self._stack.close()
         except OrchestratorError as error:
@@ -155,7 +174,7 @@ class Replicas:
         site, repository = self._site, self._repository
         now = site.clock.now()
         key = (name, opened.medium, repository.id)
-        self.sent.update(receipt.file.key for receipt in result.receipts)
+        self._take_over(result)
         with site.catalog.transaction() as session:
             copies.record_stored(session, key, result.receipts, now=now, verified=True)
             copies.record_listed(session, key, result.present.values(), now=now)
@@ -168,9 +187,6 @@ class Replicas:
             # A run that was cut off, or a bucket's own rule, took them and told nobody.
             copies.mark_removed(session, key, lost & self._obsolete, now=now)
             copies.mark_missing(session, key, lost - self._obsolete)
-        self.refused.update(file.key for file in result.refused)
-        if isinstance(result.error, DamageError):
-            self.damage = self.damage or result.error
         complete = result.error is None
         state = observe.record(
             site,
@@ -192,6 +208,13 @@ class Replicas:
             self._run.fell_short(f"copy {name}: {result.error.message}")
         elif result.suspicious:
             self._run.fell_short(f"copy {name}: {observe.suspicion(len(result.suspicious))}")
+
+    def _take_over(self, result: TargetResult) -> None:
+        """Note what a target has proved of the primary's bytes, or found damaged."""
+        self.sent.update(receipt.file.key for receipt in result.receipts)
+        self.refused.update(file.key for file in result.refused)
+        if isinstance(result.error, DamageError):
+            self.damage = self.damage or result.error
 
     def _absent(self, name: str, absence: AbsentCopyError) -> None:
         observe.record_absence(self._site, name, self._repository.id, absence.message)
