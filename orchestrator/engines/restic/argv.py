@@ -168,7 +168,7 @@ def dump(snapshot_id: str, path: str) -> tuple[str, ...]:
 
 
 def restore(snapshot_id: str, target: Path, *, include_fd: int | None) -> tuple[str, ...]:
-    """Restore a snapshot.
+    """Restore a snapshot; runs of zeros come back as holes, so that a sparse file stays one.
 
     Args:
         snapshot_id: Full id.
@@ -178,7 +178,8 @@ def restore(snapshot_id: str, target: Path, *, include_fd: int | None) -> tuple[
     Raises:
         UsageError: The id is malformed.
     """
-    argv = ["restore", full_id(snapshot_id), "--target", str(target), "--overwrite", "never"]
+    argv = ["restore", full_id(snapshot_id), "--target", str(target)]
+    argv += ["--overwrite", "never", "--sparse"]
     if include_fd is not None:
         argv += ["--include-file", f"/dev/fd/{include_fd}"]
     return tuple(argv)
