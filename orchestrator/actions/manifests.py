@@ -268,7 +268,7 @@ def _fetch(site: Site, current: Run, repository: RepositoryRow, run: str) -> Non
     if row is None:
         raise NotFoundError(
             f"store {repository.store}: the manifest of its last run is lost",
-            hint="orchestrator catalog rebuild",
+            hint="orchestrator catalog rebuild --copy COPY",
         )
     fd = current.lock.fd if current.lock is not None else None
     engine = site.primary_engine(repository.store, repository.name, lock_fd=fd)

@@ -77,7 +77,7 @@ class FieldCipher:
         except InvalidTag as error:
             raise DamageError(
                 "an encrypted field of the catalog was changed, moved, or made with another key",
-                hint="orchestrator catalog rebuild",
+                hint="orchestrator catalog rebuild --copy COPY",
             ) from error
 
 

@@ -26,7 +26,7 @@ from orchestrator.errors import (
 if TYPE_CHECKING:
     import psycopg
 
-REBUILD = "orchestrator catalog rebuild"
+REBUILD = "orchestrator catalog rebuild --copy COPY"
 
 _SQLITE_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _SQLITE_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

@@ -45,7 +45,7 @@ SITE_NOTE = (
 )
 SITE_AFTER = (
     "Put recovered/site.toml beside the folder state, correct its paths, then: "
-    "orchestrator catalog rebuild"
+    "orchestrator catalog rebuild --copy COPY"
 )
 
 BLOCK = "For the machine"
