@@ -120,7 +120,7 @@ def test_an_empty_database_is_not_taken_for_a_catalog(
     for url in (postgres_url, sqlite_url):
         with pytest.raises(NotFoundError, match="empty") as caught:
             opener(url)
-        assert caught.value.hint == "orchestrator catalog rebuild"
+        assert caught.value.hint == "orchestrator catalog rebuild --copy COPY"
 
 
 def test_another_programs_database_is_left_alone(catalog_url: CatalogUrl, opener: Opener) -> None:
@@ -144,7 +144,7 @@ def test_other_keys_are_refused(catalog_url: CatalogUrl, opener: Opener) -> None
 def test_a_missing_file_says_how_to_rebuild(sqlite_url: CatalogUrl, opener: Opener) -> None:
     with pytest.raises(NotFoundError, match=r"catalog\.sqlite3 is not there") as caught:
         opener(sqlite_url)
-    assert caught.value.hint == "orchestrator catalog rebuild"
+    assert caught.value.hint == "orchestrator catalog rebuild --copy COPY"
     assert caught.value.exit_code == 10
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_is_no_database_is_damage(
     (tmp_path / "catalog.sqlite3").write_bytes(b"not a database" * 1000)
     with pytest.raises(DamageError, match="damaged") as caught:
         opener(sqlite_url)
-    assert caught.value.hint == "orchestrator catalog rebuild"
+    assert caught.value.hint == "orchestrator catalog rebuild --copy COPY"
 
 
 def test_overwritten_pages_are_damage(
