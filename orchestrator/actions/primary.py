@@ -36,8 +36,7 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
     """
     site = current.site
     root = check_there(site, repository)
-    if (root / "locks").is_dir() and any((root / "locks").iterdir()):
-        engine.unlock()
+    _unlock(site, root, engine)
     cut_off = _cut_off(site, repository)
     if cut_off == PRUNING:
         finish_rotation(current, repository, engine)
@@ -47,6 +46,21 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
         _remove_leftovers(root)
         _repair_index(current, repository, engine)
         check_inventory(site, repository)
+
+
+def _unlock(site: Site, root: Path, engine: Repository) -> None:
+    """Remove the locks of dead restic processes.
+
+    One that was killed just now counts as alive until somebody has reaped it, so look again: what
+    comes next would wait for its lock in vain for minutes. A lock of a stranger's stays.
+    """
+    for pause_s in (0.5, 1.0, 2.0, 4.0, 0.0):
+        if not (root / "locks").is_dir() or not any((root / "locks").iterdir()):
+            return
+        engine.unlock()
+        if any((root / "locks").iterdir()) and pause_s:
+            site.stop.wait(pause_s)
+            site.check_stop()
 
 
 def _repair_index(current: Run, repository: RepositoryRow, engine: Repository) -> None:
@@ -147,7 +161,7 @@ def finish_rotation(current: Run, repository: RepositoryRow, engine: Repository)
         DamageError: After the prune the repository's structure is not sound: something is
             missing that no prune has taken.
     """
-    engine.unlock()
+    _unlock(current.site, current.site.primary_root(repository.name), engine)
     engine.prune()
     report = engine.check()
     if report.errors:
