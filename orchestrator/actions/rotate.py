@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import primary
@@ -13,11 +15,13 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog import runs, snapshots
 from orchestrator.config.site import ImmutableCopy
 from orchestrator.engines.restic.argv import KeepPolicy
-from orchestrator.errors import LockedError, RefusedError, UnreachableError
+from orchestrator.errors import EngineTimeoutError, LockedError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.restic.repository import Repository
+
+_POLL_S = 1.0
 
 
 @dataclass(slots=True)
@@ -29,6 +33,8 @@ class Rotation:
         run: Run id.
         keep: Ids of the data snapshots that stay, with restic's reasons.
         remove: Ids of the data snapshots that go.
+        leftovers: Ids of snapshots, of any kind, that runs which failed or were cut off have left;
+            a newer whole one makes them useless, and they go.
         dry_run: Nothing was changed.
         files_removed: Files that left the primary.
     """
@@ -37,6 +43,7 @@ class Rotation:
     run: str
     keep: dict[str, list[str]] = field(default_factory=dict)
     remove: list[str] = field(default_factory=list)
+    leftovers: list[str] = field(default_factory=list)
     dry_run: bool = True
     files_removed: int = 0
 
@@ -54,6 +61,7 @@ def rotate(
 
     Raises:
         RefusedError: The clock is not to be trusted.
+        LockedError: The store is at work, or somebody reads its copies.
     """
     results = []
     for store in stores:
@@ -69,17 +77,34 @@ def rotate(
                 primary.make_ready(current, repository, engine)
             with current.step("plan"):
                 _plan(site, repository, engine, result)
-            if not dry_run and result.remove:
-                with current.step("rotate"), removing(site.lock_dir, store) as alone:
-                    if not alone:
-                        raise LockedError(
-                            f"store {store}: a check or restore is reading its copies",
-                            hint="try again when it has ended",
-                        )
+            if not dry_run and (result.remove or result.leftovers):
+                with current.step("rotate"), _alone(site, store, occasion.wait_s):
                     result.files_removed = _apply(current, repository, engine, result)
-            current.metrics.update(removed=len(result.remove), files=result.files_removed)
+            current.metrics.update(
+                removed=len(result.remove),
+                leftovers=len(result.leftovers),
+                files=result.files_removed,
+            )
             results.append(result)
     return results
+
+
+@contextmanager
+def _alone(site: Site, store: str, wait_s: float) -> Iterator[None]:
+    """Wait until nobody reads the store's copies, and keep readers out."""
+    until = site.clock.monotonic() + wait_s
+    while True:
+        with removing(site.lock_dir, store) as alone:
+            if alone:
+                yield
+                return
+        if site.clock.monotonic() >= until:
+            raise LockedError(
+                f"store {store}: a check or restore is reading its copies",
+                hint="try again when it has ended",
+            )
+        site.stop.wait(_POLL_S)
+        site.check_stop()
 
 
 def _plan(site: Site, repository: RepositoryRow, engine: Repository, result: Rotation) -> None:
@@ -93,7 +118,7 @@ def _plan(site: Site, repository: RepositoryRow, engine: Repository, result: Rot
             monthly=wanted.keep_monthly,
             yearly=wanted.keep_yearly,
         ),
-        tags=["data"],
+        tags=["data", f"store={repository.store}"],
     )
     with site.catalog.reading() as session:
         newest = snapshots.newest_complete(
@@ -106,7 +131,8 @@ def _plan(site: Site, repository: RepositoryRow, engine: Repository, result: Rot
         key=lambda row: known[row.snapshot_id],
     )
     result.keep = {row.snapshot_id: list(row.reasons) for row in plan if row.keep}
-    floor = max(wanted.minimum - len(result.keep), 0)
+    # Strangers do not count for the floor: it is ours that must be left.
+    floor = max(wanted.minimum - sum(one in known for one in result.keep), 0)
     spared = removable[len(removable) - floor :] if floor else []
     for row in spared:
         result.keep[row.snapshot_id] = [f"one of the newest {wanted.minimum}"]
@@ -115,6 +141,31 @@ def _plan(site: Site, repository: RepositoryRow, engine: Repository, result: Rot
             result.keep[row.snapshot_id] = ["the newest complete snapshot"]
         else:
             result.remove.append(row.snapshot_id)
+    if newest is not None:
+        result.leftovers = _leftovers(site, repository, engine, newest.at)
+
+
+def _leftovers(
+    site: Site, repository: RepositoryRow, engine: Repository, before: datetime
+) -> list[str]:
+    """Find snapshots of runs of ours that never committed them, older than a whole one."""
+    there = engine.snapshots(tags=[f"store={repository.store}"])
+    found = []
+    with site.catalog.reading() as session:
+        known = {
+            row.id
+            for row in snapshots.of_store(session, repository.store, kind=None, forgotten=True)
+        }
+        for snapshot in there:
+            names = [tag.removeprefix("run=") for tag in snapshot.tags if tag.startswith("run=")]
+            if snapshot.id in known or len(names) != 1:
+                continue
+            row = runs.get(session, names[0])
+            if row is None or row.store != repository.store or row.started_at >= before:
+                continue
+            if row.outcome in ("failed", "interrupted"):
+                found.append(snapshot.id)
+    return found
 
 
 def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: Rotation) -> int:
@@ -125,7 +176,7 @@ def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: 
     companions = [
         row.id for row in known if row.kind in ("manifest", "state") and row.run_id in gone_runs
     ]
-    ids = [*result.remove, *companions]
+    ids = [*result.remove, *companions, *result.leftovers]
     primary.open_rotation(site, repository)
     engine.forget(ids)
     with site.catalog.transaction() as session:
@@ -163,7 +214,7 @@ def _compare_with_server(site: Site, name: str, tolerance: timedelta) -> None:
     try:
         with site.bucket(name) as bucket:
             skew = bucket.facts().skew
-    except UnreachableError:
+    except (UnreachableError, EngineTimeoutError):
         return  # a second opinion that cannot be had now; the recorded times were asked already
     if skew is not None and abs(skew) > tolerance:
         raise RefusedError(

@@ -34,6 +34,7 @@ def rotate(invocation: Invocation, store: str | None, *, execute: bool) -> None:
                             {"snapshot": one, "reasons": why} for one, why in result.keep.items()
                         ],
                         "remove": result.remove,
+                        "leftovers": result.leftovers,
                         "executed": not result.dry_run,
                         "files_removed": result.files_removed,
                     }
@@ -48,6 +49,10 @@ def rotate(invocation: Invocation, store: str | None, *, execute: bool) -> None:
             f"store {result.store}: {len(result.keep)} snapshots stay, "
             f"{len(result.remove)} {verb}, {result.files_removed} files removed"
         )
+        if result.leftovers:
+            render.say(
+                f"  {len(result.leftovers)} leftovers of runs that failed or were cut off {verb}"
+            )
         render.table(
             ["snapshot", "why it stays"],
             [[one[:8], ", ".join(why)] for one, why in result.keep.items()],

@@ -71,7 +71,10 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
         """
         verb = self._question(argv.forget_plan(policy, tags=tags), "planning the rotation")
-        return messages.forget_decisions(self.document(verb))
+        lines: list[bytes] = []
+        self.run(verb, lines.append)
+        # Where no snapshot has the tags, restic ends well and says nothing at all.
+        return messages.forget_decisions(_document(self.name, verb, lines)) if lines else []
 
     def forget(self, ids: Sequence[str]) -> None:
         """Remove snapshots from the list; their data stays until `prune`.
@@ -188,10 +191,7 @@ class Upkeep(Access):
         """
         lines: list[bytes] = []
         ended = self.run(verb, lines.append)
-        try:
-            return json.loads(b"\n".join(lines)), ended
-        except ValueError:
-            raise EngineError(f"{self.name}: {verb.doing} gave no readable answer") from None
+        return _document(self.name, verb, lines), ended
 
     def _question(self, command: tuple[str, ...], doing: str) -> Verb:
         """Return a command that only looks something up and needs no lock for that."""
@@ -200,6 +200,13 @@ class Upkeep(Access):
     def _writable(self, doing: str) -> None:
         if self.read_only:
             raise RefusedError(f"{self.name}: {doing} is not done on a replica")
+
+
+def _document(name: str, verb: Verb, lines: list[bytes]) -> Any:
+    try:
+        return json.loads(b"\n".join(lines))
+    except ValueError:
+        raise EngineError(f"{name}: {verb.doing} gave no readable answer") from None
 
 
 def _ids_into(ids: list[str]) -> Callable[[bytes], None]:
