@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 EVERYTHING = (1, 1)
 
+STRUCTURE = ("config", "structure")
+"""Stands for damage that only restic sees, and that is of no one file."""
+
 MOST_QUESTIONS = 60
 """So many packs times snapshots are asked about one by one; each takes about a second."""
 
@@ -149,6 +152,7 @@ class _CopyCheckWork:
         self._result = result
         self._key = (opened.name, opened.medium, repository.id)
         self._bad: dict[FileKey, str] = {}
+        self._tampered: dict[FileKey, str] = {}
 
     def perform(self, part: tuple[int, int], structure: bool) -> None:
         with self._run.step("hash", copy=self._opened.name):
@@ -178,10 +182,14 @@ class _CopyCheckWork:
             elif there[name] != row.size_bytes:
                 self._bad[name] = f"it has {there[name]} bytes instead of {row.size_bytes}"
         for stored in listed:
-            if stored.file.kind != "config" and stored.versions > 1:
-                self._result.detail = "some files have more than one version: somebody wrote there"
             if stored.hidden:
-                self._result.detail = "some files are hidden by delete markers"
+                self._tampered[stored.file.key] = "somebody hid it; the locked version is there"
+            elif stored.versions > 1:
+                self._tampered[stored.file.key] = (
+                    f"somebody wrote over it: there are {stored.versions} versions; the locked "
+                    "one is what was read"
+                )
+        self._result.detail = observe.suspicion(len(self._tampered))
 
     def _hash(self, files: list[StoredFile]) -> list[FileKey]:
         good: list[FileKey] = []
@@ -212,11 +220,16 @@ class _CopyCheckWork:
         except (DamageError, NotFoundError, CredentialError) as error:
             self._result.structure = "damaged"
             self._result.detail = error.message
-            self._bad.setdefault(("config", "structure"), error.message)
+            self._bad.setdefault(STRUCTURE, error.message)
             return
         self._result.structure = "damaged" if report.errors else "sound"
         if report.errors and not self._bad:
-            self._bad[("config", "structure")] = f"restic found {report.errors} errors"
+            self._bad[STRUCTURE] = f"restic found {report.errors} errors"
+
+    def _unexplained(self) -> str:
+        """Return what the structure says beyond the files found bad, which speak for themselves."""
+        explained = any(file != STRUCTURE for file in self._bad)
+        return "skipped" if explained else self._result.structure
 
     def _name_damage(self, *, ask_engine: bool) -> list[Damaged]:
         """Name what is bad and the data snapshots that need it."""
@@ -229,7 +242,7 @@ class _CopyCheckWork:
             if row.kind in ("data", "manifest"):
                 by_run.setdefault(row.run_id, []).append(row.id)
         data = {row.run_id: row.id for row in rows if row.kind == "data"}
-        packs = sum(kind == "data" for kind, _ in self._bad)
+        packs = sum(kind == "data" for kind, _ in {**self._tampered, **self._bad})
         exactly = ask_engine and packs * len(data) <= MOST_QUESTIONS
         found = []
         with ExitStack() as stack:
@@ -238,7 +251,7 @@ class _CopyCheckWork:
                 engine = stack.enter_context(
                     engine_on(self._site, self._opened, self._repository.name)
                 )
-            for (kind, name), problem in sorted(self._bad.items()):
+            for (kind, name), problem in sorted({**self._tampered, **self._bad}.items()):
                 needing = [
                     data[run]
                     for run, ids in by_run.items()
@@ -267,7 +280,12 @@ class _CopyCheckWork:
                 ),
             )
         self._result.state = observe.record(
-            site, self._opened, self._repository.id, replicated=False
+            site,
+            self._opened,
+            self._repository.id,
+            replicated=False,
+            trouble=observe.suspicion(len(self._tampered)),
+            structure=self._unexplained(),
         )
         self._result.coverage = coverage(site, self._key)
 

@@ -108,6 +108,7 @@ def record(
     *,
     replicated: bool,
     trouble: str | None = None,
+    structure: str = "skipped",
 ) -> CopyState:
     """Record that a copy was there and what it holds now.
 
@@ -117,6 +118,8 @@ def record(
         repository_id: The repository.
         replicated: Whether everything of the primary was brought to it.
         trouble: What is alarming about it; None for nothing.
+        structure: What restic's own check found, as `CopyCheck.structure`; if it was not asked,
+            what it found last still holds.
 
     Returns:
         The state that follows.
@@ -128,6 +131,8 @@ def record(
         needed = held(session, primary_key, None).names
         have = held(session, key, needed)
         newest = _newest_held(session, repository_id, have.names, now)
+        last = copies.get_state(session, key)
+        unsound = _detail(last.detail if last else None).get("unsound", False)
         detail = {
             "domain": opened.domain,
             "separate": opened.separate,
@@ -135,6 +140,7 @@ def record(
             "reachable": True,
             "words": trouble or opened.detail,
             "alarm": trouble is not None,
+            "unsound": unsound if structure == "skipped" else structure == "damaged",
         }
         changes: copies.StateChanges = {
             "newest_snapshot": newest[0] if newest else None,
@@ -215,7 +221,9 @@ def _facts(site: Site, session: Session, row: CopyStateRow) -> CopyFacts:
         reachable=detail.get("reachable"),
         observed_at=row.observed_at,
         separate=detail.get("separate", True),
-        damaged=sum(have.get(state, (0, 0))[0] for state in BAD) + bool(detail.get("alarm")),
+        damaged=sum(have.get(state, (0, 0))[0] for state in BAD)
+        + bool(detail.get("alarm"))
+        + bool(detail.get("unsound")),
         newest_snapshot=row.newest_snapshot,
         newest_at=row.newest_at,
         verified_at=row.verified_at,

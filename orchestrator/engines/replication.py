@@ -35,7 +35,7 @@ class TargetResult:
         present: Every file the place holds now, by kind and name.
         removed: Files removed because the primary gave them up.
         extra: Files the place holds that the primary neither has nor is known to have given up.
-        suspicious: Content-addressed names with more than one version, or hidden by a marker.
+        suspicious: Names with more than one version, or hidden by a marker.
         refused: Files of the primary whose bytes do not match their name.
         error: Why the place is not up to date; None if it is.
     """
@@ -135,7 +135,7 @@ class Replication:
             for stored in target.place.list():
                 if stored.file.key not in self._distrusted.get(target.name, ()):
                     target.result.present[stored.file.key] = stored
-                if stored.file.kind != "config" and (stored.versions > 1 or stored.hidden):
+                if stored.versions > 1 or stored.hidden:
                     target.result.suspicious.append(stored)
             with ThreadPoolExecutor(target.place.workers, f"put-{target.name}") as pool:
                 self._send_while_open(target, pool)

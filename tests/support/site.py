@@ -364,7 +364,7 @@ def make_site(
 
 
 def _environment(folder: Path, server: ObjectLockServer | None) -> dict[str, str]:
-    kept = ("PATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
+    kept = ("PATH", "PYTHONPATH", "LANG", "LC_ALL", "TMPDIR", "HOME")
     env = {name: os.environ[name] for name in kept if name in os.environ}
     env["ORCHESTRATOR_SITE"] = str(folder / "site.toml")
     if server is not None:
