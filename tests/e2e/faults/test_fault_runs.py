@@ -1,0 +1,100 @@
+"""Runs that meet, runs that are told to stop, runs that were never finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any
+
+import pytest
+
+from tests.support.site import STORE, Ended, LabSite, MakeSite, wait_for
+
+
+def _ended(process: Any) -> Ended:
+    out, err = process.communicate(timeout=60)
+    return Ended(process.returncode, out, err)
+
+
+def _first_restic(site: LabSite) -> int:
+    return int(wait_for(site.restic_processes)[0])
+
+
+def test_second_run_exits_11_and_names_the_first(make_site: MakeSite) -> None:
+    site = make_site()
+    first = site.start("backup")
+    restic = _first_restic(site)
+    os.kill(restic, signal.SIGSTOP)
+    try:
+        (row,) = site.runs("backup")
+        others = [
+            site.start(*words)
+            for words in (("backup",), ("replicate",), ("rotate", "--execute"), ("backup", STORE))
+        ]
+        for other in others:
+            done = _ended(other)
+            assert done.code == 11, (done.out, done.err)
+            assert done.error["error"] == "LockedError"
+            assert row["id"] in done.error["message"]
+        assert site.verdict() == "not_met"  # looking is always allowed
+        assert len(site.runs("backup")) == 1, "a run that was locked out is no run"
+    finally:
+        os.kill(restic, signal.SIGCONT)
+    done = _ended(first)
+    assert (done.code, done.document["run"]) == (0, row["id"])
+    assert site.ask("backup")["outcome"] == "succeeded"
+
+
+def test_unfinished_run_is_closed_as_interrupted(make_site: MakeSite) -> None:
+    site = make_site()
+    first = site.start("backup")
+    restic = _first_restic(site)
+    os.kill(restic, signal.SIGSTOP)  # an engine that outlives its orchestrator, and hangs
+    first.kill()
+    assert _ended(first).code == -signal.SIGKILL
+    (row,) = site.runs("backup")
+    assert (row["ended_at"], row["outcome"]) == (None, None)
+    before = site.ask("status")["stores"][0]
+    assert (before["verdict"], before["last_run"]["outcome"]) == ("not_met", None)
+
+    assert site.ask("backup")["outcome"] == "succeeded"
+
+    first_row, second_row = site.runs("backup")
+    assert (first_row["id"], first_row["outcome"]) == (row["id"], "interrupted")
+    assert first_row["ended_at"] is not None
+    assert second_row["outcome"] == "succeeded"
+    assert site.restic_processes() == []
+    steps = site.rows("SELECT * FROM run_step WHERE run_id = ?", row["id"])
+    assert {step["outcome"] for step in steps} <= {"succeeded", "interrupted"}
+    site.run("check")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
+@pytest.mark.parametrize("moment", ["look", "store", "commit"])
+def test_stop_signal_ends_a_backup_cleanly(
+    make_site: MakeSite, number: signal.Signals, moment: str
+) -> None:
+    site = make_site()
+    (site.images / "new.dcm").write_bytes(os.urandom(30_000_000))
+    process = site.start("backup")
+    wait_for(lambda: site.rows("SELECT * FROM run_step WHERE name = ?", moment), pause_s=0.002)
+    process.send_signal(number)
+    done = _ended(process)
+
+    (row,) = site.runs("backup")
+    assert site.restic_processes() == []
+    if done.code == 0:  # it was done before the signal came
+        assert moment == "commit"
+        assert row["outcome"] == "succeeded"
+    else:
+        assert done.code == 130, (done.out, done.err)
+        assert done.error["exit_code"] == 130
+        assert done.error["hint"]
+        assert done.out == ""
+        assert row["outcome"] == "interrupted"
+    again = site.ask("backup")
+    assert again["outcome"] == "succeeded"
+    assert not list((site.primary / "locks").glob("*"))
+    assert not list(site.state.glob("scratch/*"))
+    (found,) = site.ask("check")["copies"]
+    assert (found["state"], found["structure"], found["damaged"]) == ("proven", "sound", [])
