@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.actions import observe
 from orchestrator.actions.lock import removing
 from orchestrator.actions.places import OpenCopy, open_copy
+from orchestrator.actions.proof import prove_unrecorded
 from orchestrator.actions.run import Run
 from orchestrator.actions.verdict import CopyState
 from orchestrator.catalog import copies
@@ -182,12 +183,14 @@ class Replicas:
             lost: set[FileKey] = {
                 (row.kind, row.name)
                 for row in copies.inventory(session, key, states=("good", *observe.BAD))
-                if (row.kind, row.name) not in result.present
+                if result.listed and (row.kind, row.name) not in result.present
             }
             # A run that was cut off, or a bucket's own rule, took them and told nobody.
             copies.mark_removed(session, key, lost & self._obsolete, now=now)
             copies.mark_missing(session, key, lost - self._obsolete)
         complete = result.error is None
+        if complete:
+            prove_unrecorded(site, opened, repository, result.present)
         state = observe.record(
             site,
             opened,

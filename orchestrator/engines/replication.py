@@ -36,6 +36,7 @@ class TargetResult:
         removed: Files removed because the primary gave them up.
         extra: Files the place holds that the primary neither has nor is known to have given up.
         suspicious: Names with more than one version, or hidden by a marker.
+        listed: Whether the place could be listed to the end; without it `present` is a part.
         refused: Files of the primary whose bytes do not match their name.
         error: Why the place is not up to date; None if it is.
     """
@@ -47,6 +48,7 @@ class TargetResult:
     removed: list[RepositoryFile] = field(default_factory=list)
     extra: list[RepositoryFile] = field(default_factory=list)
     suspicious: list[StoredFile] = field(default_factory=list)
+    listed: bool = False
     refused: list[RepositoryFile] = field(default_factory=list)
     error: OrchestratorError | None = None
 
@@ -137,6 +139,7 @@ class Replication:
                     target.result.present[stored.file.key] = stored
                 if stored.versions > 1 or stored.hidden:
                     target.result.suspicious.append(stored)
+            target.result.listed = True
             with ThreadPoolExecutor(target.place.workers, f"put-{target.name}") as pool:
                 self._send_while_open(target, pool)
                 if not self._abandoned:
