@@ -15,6 +15,9 @@ INSTALL = "restic version        # 0.18 or newer; else take the one file from ht
 
 _WIDTH = 88
 
+_FARTHEST_FIRST = ("offline", "immutable", "local")
+"""A medium needs no credential that somebody must make anew first."""
+
 
 def copy_commands(contents: KitContents, copy: KitCopy) -> list[str]:
     """Return the lines that list and restore what one copy holds."""
@@ -32,14 +35,19 @@ def copy_commands(contents: KitContents, copy: KitCopy) -> list[str]:
     return lines
 
 
-def site_commands(contents: KitContents, copy: KitCopy) -> list[str]:
-    """Return the lines that bring back the product's own state from one copy."""
-    if not copy.locations:
+def site_commands(contents: KitContents) -> list[str]:
+    """Return the lines that bring back the product's own state, from a copy that was away.
+
+    The disk of the computer comes last: it goes with the computer.
+    """
+    reachable = [copy for copy in contents.copies if copy.locations]
+    if not reachable:
         return []
+    copy = min(reachable, key=lambda one: _FARTHEST_FIRST.index(one.role))
     name, location = next(iter(copy.locations.items()))
     restic = _restic(copy, location)
     return [
-        f"# asks for the password of {name}",
+        f"# from copy {copy.name}, as above; asks for the password of {name}",
         *_folded(restic, "snapshots --tag state"),
         *_folded(restic, "dump ID /state.tar > state.tar"),
         "mkdir -p recovered && tar -xf state.tar -C recovered",

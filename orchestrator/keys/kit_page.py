@@ -117,9 +117,7 @@ def _copy(contents: KitContents, copy: KitCopy) -> str:
 
 
 def _site(contents: KitContents) -> str:
-    commands = "\n".join(
-        line for copy in contents.copies[:1] for line in site_commands(contents, copy)
-    )
+    commands = "\n".join(site_commands(contents))
     return (
         f"<h2>{escape(words.SITE)}</h2><p>{escape(words.SITE_NOTE)}</p>"
         f"<pre>{escape(commands)}</pre><p>{escape(words.SITE_AFTER)}</p>"

@@ -85,8 +85,7 @@ def _site(contents: KitContents) -> Iterator[str]:
     yield from _heading(words.SITE)
     yield from _wrapped(words.SITE_NOTE)
     yield ""
-    for copy in contents.copies[:1]:
-        yield from site_commands(contents, copy)
+    yield from site_commands(contents)
     yield ""
     yield from _wrapped(words.SITE_AFTER)
     yield ""

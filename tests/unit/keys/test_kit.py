@@ -4,6 +4,7 @@ import base64
 import os
 import re
 import stat
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -166,8 +167,10 @@ def test_commands_are_quoted_and_lock_nothing(contents):
     disk, _, vault = contents.copies
     lines = copy_commands(contents, disk)
     assert "restic -r '/backup/my disk/xrays' --no-lock --no-cache snapshots --tag data" in lines
+    for line in site_commands(contents):
+        assert len(line) <= 88
     for copy in contents.copies:
-        for line in (*copy_commands(contents, copy), *site_commands(contents, copy)):
+        for line in copy_commands(contents, copy):
             assert len(line) <= 88
     bucket = "\n".join(copy_commands(contents, vault))
     assert "AWS_ACCESS_KEY_ID='FILL IN'" in bucket
@@ -175,6 +178,18 @@ def test_commands_are_quoted_and_lock_nothing(contents):
     assert PEM.strip() in bucket
     # Bucket credentials are never in a kit, so none can leak from it.
     assert bucket.count("FILL IN") == 2
+
+
+def test_the_site_comes_back_from_a_copy_that_was_not_in_the_computer(contents):
+    disk, rotation, vault = contents.copies
+    for copies, expected in (
+        ((disk, rotation, vault), "/media/OFF-A/repos/xrays"),
+        ((disk, vault), "s3:https://objects.example:8443/vault/x/xrays"),
+        ((disk,), "/backup/my disk/xrays"),
+    ):
+        lines = "\n".join(site_commands(replace(contents, copies=copies)))
+        assert lines.count(expected) == 2
+        assert lines.count(" -r ") == 2
 
 
 def test_the_page_loads_nothing_from_outside_and_escapes(contents):
