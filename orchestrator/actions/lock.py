@@ -155,6 +155,7 @@ def locked(
                 hint="the next run goes on from here",
             )
     try:
+        end_leftovers()  # nobody is left who could hold the lock, but notes of the dead may be
         yield lock
     finally:
         lock.release()
