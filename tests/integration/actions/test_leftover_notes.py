@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import threading
 from pathlib import Path
 
 from orchestrator.actions.lock import locked
@@ -27,6 +28,7 @@ def test_note_of_an_engine_that_ended_by_itself_is_forgotten(tmp_path: Path) -> 
         "xrays",
         "run",
         clock=SystemClock(),
+        stop=threading.Event(),
         end_leftovers=lambda: reap_recorded(notes),
     ):
         assert list(notes.iterdir()) == []
