@@ -1,4 +1,4 @@
-"""Keeping an Object-Lock bucket honest: create, probe, prove coverage, extend, sweep."""
+"""Keeping an Object-Lock bucket honest: create, probe, prove coverage, extend."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orchestrator.actions import observe
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import buckets, copies, facts
+from orchestrator.catalog import buckets, copies
 from orchestrator.catalog.copy_tables import BucketCoverage, BucketProbe
-from orchestrator.errors import OrchestratorError, RefusedError
+from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.copies import HeldFile
@@ -66,6 +66,7 @@ class Extension:
         requests: Requests that were made.
         protected_until: The earliest end of a lock afterwards.
         verdict: `extended`, `fresh` (nothing to do) or `failed`.
+        problem: Why the first one failed; None if none did.
     """
 
     store: str
@@ -75,21 +76,7 @@ class Extension:
     requests: int
     protected_until: datetime | None
     verdict: str
-
-
-@dataclass(slots=True)
-class Sweep:
-    """What the removal of outdated versions came to.
-
-    Attributes:
-        store: Store name.
-        removed: Versions whose lock had ended and that are gone, by a second listing.
-        locked: Versions that stay until their lock ends.
-    """
-
-    store: str
-    removed: int
-    locked: int
+    problem: str | None = None
 
 
 def create(site: Site, name: str) -> BucketFacts:
@@ -140,7 +127,8 @@ def coverage(site: Site, name: str, stores: list[str]) -> list[Coverage]:
 
 def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Coverage:
     key = (opened.name, "", repository.id)
-    listed = {stored.file.key: stored for stored in opened.place.list()}
+    place: BucketPlace = opened.place  # type: ignore[assignment]
+    listed = {stored.file.key: stored for stored in place.list()}
     needed = list(_needed(site, repository))
     missing = 0
     earliest: datetime | None = None
@@ -162,7 +150,6 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
         snapshot = row_state.newest_snapshot if row_state is not None else None
         now = site.clock.now()
         good = not missing and earliest is not None and earliest > now and snapshot is not None
-        requests = -(-len(listed) // 1000) or 1
         buckets.add_coverage(
             session,
             BucketCoverage(
@@ -173,7 +160,7 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
                 files=len(needed),
                 missing=missing,
                 protected_until=None if missing else earliest,
-                requests=requests,
+                requests=place.requests,
             ),
         )
     return Coverage(
@@ -184,7 +171,7 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
         missing=missing,
         protected_until=None if missing else earliest,
         suspicious=suspicious,
-        requests=requests,
+        requests=place.requests,
     )
 
 
@@ -204,7 +191,9 @@ def extend(
                 result = _extend(current, opened, repository)
             results.append(result)
             if result.failed:
-                current.fell_short(f"copy {name}: {result.failed} locks could not be extended")
+                current.fell_short(
+                    f"copy {name}: {result.failed} locks could not be extended: {result.problem}"
+                )
         current.metrics.update(
             extended=sum(r.extended for r in results), requests=sum(r.requests for r in results)
         )
@@ -223,17 +212,18 @@ def _extend(current: Run, opened: OpenCopy, repository: RepositoryRow) -> Extens
         rows = [row for row in copies.inventory(session, key) if (row.kind, row.name) in needed]
     due = [row for row in rows if row.retain_until is None or row.retain_until < limit]
     listed = {stored.file.key: stored for stored in place.list()} if due else {}
-    result = Extension(repository.store, len(rows), 0, 0, 0, None, "fresh")
+    result = Extension(repository.store, len(needed), 0, 0, 0, None, "fresh")
     until = now + copy.lock_period
 
     def one(row: HeldFile) -> tuple[HeldFile, datetime | None]:
         stored: StoredFile | None = listed.get((row.kind, row.name))
         if stored is None or stored.version_id != row.version_id:
+            result.problem = result.problem or "a version that was put is no longer there"
             return row, None
         try:
             return row, place.extend(stored, until)
         except OrchestratorError as error:
-            site.progress.step(f"copy {opened.name}: {error.message}")
+            result.problem = result.problem or error.message
             return row, None
 
     waiting = iter(due)
@@ -246,61 +236,18 @@ def _extend(current: Run, opened: OpenCopy, repository: RepositoryRow) -> Extens
                 copies.extend_protection(session, key, good)
             result.extended += len(good)
             result.failed += len(done) - len(good)
-            result.requests += 2 * len(done)
             site.progress.advance("locks extended", result.extended, len(due))
-    observe.record(site, opened, repository.id, replicated=False)
+    result.requests = place.requests
+    if due:
+        result.verdict = "failed" if result.failed else "extended"
+        # Only what was looked at is recorded: without anything due, nobody asked the bucket.
+        suspicious = sum(stored.versions > 1 or stored.hidden for stored in listed.values())
+        trouble = observe.suspicion(suspicious)
+        observe.record(site, opened, repository.id, replicated=False, trouble=trouble)
     with site.catalog.reading() as session:
         state = copies.get_state(session, key)
         result.protected_until = state.protected_until if state is not None else None
-    if due:
-        result.verdict = "failed" if result.failed else "extended"
     return result
-
-
-def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_HAND) -> list[Sweep]:
-    """Remove versions the primary no longer needs once their lock has ended.
-
-    Removal is proved by a second listing. The newest rightful version of anything the primary
-    needs is never touched.
-
-    Raises:
-        RefusedError: No sweeper credential is configured.
-    """
-    if site.bucket_config(name).sweeper is None:
-        raise RefusedError(
-            f"copy {name}: no sweeper credential is configured",
-            hint=f"add [copies.{name}.sweeper], or use a life-cycle rule on the bucket",
-        )
-    results = []
-    for store in stores:
-        with (
-            run(site, "sweep", store=store, occasion=occasion) as current,
-            current.step("sweep", copy=name),
-        ):
-            results.append(_sweep(current, name, site.repository(store)))
-    return results
-
-
-def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
-    site = current.site
-    key = (name, "", repository.id)
-    obsolete = observe.removed_from_primary(site, repository.id)
-    gone: list[tuple[str, str]] = []
-    locked = 0
-    with site.bucket(name) as bucket:
-        outdated = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
-        for version in outdated:
-            try:
-                bucket.sweep(version)
-            except RefusedError:
-                locked += 1
-        left = {v.parsed for v in bucket.versions(repository.name)}
-    gone = [v.parsed for v in outdated if v.parsed is not None and v.parsed not in left]
-    with site.catalog.transaction() as session:
-        copies.mark_removed(session, key, set(gone), now=site.clock.now())
-        facts.put(session, f"sweep:{name}", value=str(len(gone)), now=site.clock.now())
-    current.metrics.update(removed=len(outdated) - locked, locked=locked)
-    return Sweep(repository.store, len(outdated) - locked, locked)
 
 
 def _needed(site: Site, repository: RepositoryRow) -> Iterator[tuple[str, str]]:

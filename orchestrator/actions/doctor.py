@@ -229,6 +229,13 @@ def _immutable(site: Site, copy: ImmutableCopy) -> Iterator[Finding]:
             f"its default retention of {default.period.days} days is longer than lock_period",
             "every object is locked longer than the site file says",
         )
+    elif default is not None and default.period < copy.lock_period:
+        yield Finding(
+            name,
+            "warn",
+            f"its default retention of {default.period.days} days is shorter than lock_period",
+            "each object gets its own lock; as a net for what others put, the default is too weak",
+        )
     elif default is not None and default.mode != "COMPLIANCE":
         yield Finding(name, "warn", "its default retention is GOVERNANCE: it can be bypassed")
     yield from _clock_of(site, name, seen.skew)

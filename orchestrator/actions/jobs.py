@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.actions import backup, bucket, check, replicate, rotate, status
+from orchestrator.actions import backup, bucket, check, replicate, rotate, status, sweep
 from orchestrator.actions.due import mark_of, take
 from orchestrator.actions.lock import marked
 from orchestrator.actions.run import Occasion, close_unfinished
@@ -178,7 +178,7 @@ def _extend(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
         stores = _stores(site, job)
         _, results = bucket.extend(site, name, stores, occasion=occasion)
         if site.bucket_config(name).sweeper is not None:
-            bucket.sweep(site, name, stores, occasion=occasion)
+            sweep.sweep(site, name, stores, occasion=occasion)
         failed = sum(result.failed for result in results)
         return _Shortfall(f"copy {name}: {failed} locks not extended") if failed else None
 

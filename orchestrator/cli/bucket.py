@@ -179,11 +179,11 @@ def extend(invocation: Invocation, copy: str, store: str | None) -> None:
 @pass_invocation
 def sweep(invocation: Invocation, copy: str, store: str | None) -> None:
     """Remove from COPY what is no longer needed and no longer locked, with the sweeper's key."""
-    from orchestrator.actions import bucket as actions
+    from orchestrator.actions.sweep import sweep as remove
 
     site = invocation.open_site()
     site.demand_role("custodian", "operator")
-    results = actions.sweep(site, copy, site.stores([store] if store else None))
+    results = remove(site, copy, site.stores([store] if store else None))
     if invocation.as_json:
         render.show_json(
             {

@@ -48,6 +48,13 @@ class Door:
         self._access_key = access_key
         self._secret_key = secret_key
         self._client: Any = None
+        self._counting = threading.Lock()
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        """How many requests were made so far, those that failed and were repeated included."""
+        return self._requests
 
     def call(self, operation: str, what: str, **arguments: Any) -> dict[str, Any]:
         """Make a request that may safely be made twice, on the settings' bucket.
@@ -72,6 +79,8 @@ class Door:
         from botocore.parsers import ResponseParserError
 
         settings = self.settings
+        with self._counting:
+            self._requests += 1
         try:
             method = getattr(self._connected(), operation)
             answer: dict[str, Any] = method(Bucket=settings.bucket, **arguments)

@@ -73,6 +73,11 @@ class BucketPlace:
         return self._door.settings.workers
 
     @property
+    def requests(self) -> int:
+        """How many requests were made with the writer's credential so far."""
+        return self._door.requests
+
+    @property
     def removes_at_once(self) -> bool:
         """Object Lock keeps files; they leave by the sweeper when their lock has ended."""
         return False
