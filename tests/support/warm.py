@@ -11,6 +11,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,9 @@ import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+
+LIMIT_S = 240.0
+"""No command of a test takes longer, also on a busy machine."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -55,6 +59,8 @@ class Warm:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(wish).encode() + b"\n")
         self._process.stdin.flush()
+        ready, _, _ = select.select([self._process.stdout], [], [], LIMIT_S)
+        assert ready, f"{words} did not end within {LIMIT_S} s"
         code = int(self._process.stdout.readline())
         return code, out.read_bytes(), err.read_bytes()
 
