@@ -18,10 +18,7 @@ OLDEST = (0, 18, 0)
 _PROJECT = Path(__file__).resolve().parents[3]
 _VERSION = re.compile(rb'"version":\s*"v?(\d+)\.(\d+)\.(\d+)|^restic (\d+)\.(\d+)\.(\d+)', re.M)
 _TIMEOUT_S = 30.0
-_HINT = (
-    "install restic 0.18 or later, name it in the site file, "
-    "or let deploy/lab/get-restic.sh fetch one"
-)
+_HINT = "install restic 0.18 or later where the PATH of this user finds it"
 
 
 @dataclass(frozen=True, slots=True)
