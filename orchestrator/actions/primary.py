@@ -55,12 +55,17 @@ def _unlock(site: Site, root: Path, engine: Repository) -> None:
     comes next would wait for its lock in vain for minutes. A lock of a stranger's stays.
     """
     for pause_s in (0.5, 1.0, 2.0, 4.0, 0.0):
-        if not (root / "locks").is_dir() or not any((root / "locks").iterdir()):
+        if not _is_locked(root):
             return
         engine.unlock()
-        if any((root / "locks").iterdir()) and pause_s:
+        if _is_locked(root) and pause_s:
             site.stop.wait(pause_s)
             site.check_stop()
+
+
+def _is_locked(root: Path) -> bool:
+    folder = root / "locks"
+    return folder.is_dir() and not all(is_temporary_name(path.name) for path in folder.iterdir())
 
 
 def _repair_index(current: Run, repository: RepositoryRow, engine: Repository) -> None:
@@ -225,9 +230,9 @@ def _ended_badly(current: Run, store: str) -> bool:
 
 def _remove_leftovers(root: Path) -> None:
     """Remove temporary names of a killed restic; none is at work, for the lock is ours."""
-    folders = [root / kind for kind in ("index", "snapshots", "keys")]
+    folders = [root / kind for kind in ("locks", "index", "snapshots", "keys")]
     folders += [folder for folder in (root / "data").iterdir() if folder.is_dir()]
     for folder in folders:
-        for path in folder.iterdir():
+        for path in folder.iterdir() if folder.is_dir() else ():
             if is_temporary_name(path.name):
                 path.unlink(missing_ok=True)

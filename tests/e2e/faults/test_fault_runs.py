@@ -49,6 +49,7 @@ def test_unfinished_run_is_closed_as_interrupted(make_site: MakeSite) -> None:
     site = make_site()
     first = site.start("backup")
     restic = _first_restic(site)
+    wait_for(lambda: list(site.state.glob(f"engines/{STORE}/child-{restic}.json")), pause_s=0.001)
     os.kill(restic, signal.SIGSTOP)  # an engine that outlives its orchestrator, and hangs
     first.kill()
     assert _ended(first).code == -signal.SIGKILL
@@ -69,8 +70,31 @@ def test_unfinished_run_is_closed_as_interrupted(make_site: MakeSite) -> None:
     site.run("check")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
-@pytest.mark.parametrize("moment", ["look", "store", "commit"])
+def test_half_written_lock_of_a_killed_engine_is_cleared_away(make_site: MakeSite) -> None:
+    site = make_site()
+    left = site.primary / "locks" / f"{'ab' * 32}-tmp-123456"
+    process = site.start("backup")
+    _first_restic(site)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not site.restic_processes())
+    left.write_bytes(b"")
+
+    assert site.ask("backup")["outcome"] == "succeeded"
+
+    assert not list(left.parent.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGTERM, "look"),
+        (signal.SIGTERM, "store"),
+        (signal.SIGINT, "store"),
+        (signal.SIGTERM, "commit"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.name,
+)
 def test_stop_signal_ends_a_backup_cleanly(
     make_site: MakeSite, number: signal.Signals, moment: str
 ) -> None:
