@@ -71,7 +71,8 @@ class Run:
         self.site.check_stop()
         self.site.progress.step(name if copy is None else f"{name} · {copy}")
         catalog, clock = self.site.catalog, self.site.clock
-        with catalog.transaction() as session:
+        # Steps explain a run; what they did is in the records that follow, which do wait.
+        with catalog.transaction(may_be_lost=True) as session:
             seq = runs.add_step(session, self.id, name=name, copy=copy, now=clock.now())
         outcome: Outcome = "failed"
         detail = None
@@ -83,7 +84,7 @@ class Run:
             detail = error.message
             raise
         finally:
-            with catalog.transaction() as session:
+            with catalog.transaction(may_be_lost=True) as session:
                 runs.finish_step(
                     session, self.id, seq=seq, now=clock.now(), outcome=outcome, detail=detail
                 )

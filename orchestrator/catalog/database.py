@@ -30,6 +30,7 @@ BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 
 _READS = "catalog_reads"
+_MAY_BE_LOST = "catalog_may_be_lost"
 
 
 class Revealable(Protocol):
@@ -55,6 +56,7 @@ class Catalog:
         self.keys = keys
         self._writer = engine
         self._reader = engine.execution_options(**_reading_options(engine))
+        self._careless_writer = engine.execution_options(**{_MAY_BE_LOST: True})
 
     @classmethod
     def open(
@@ -103,11 +105,15 @@ class Catalog:
         return catalog
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, may_be_lost: bool = False) -> Iterator[Session]:
         """Open a session that may write; commits at the end, rolls back on any exception.
 
         On SQLite it is the only writer from its beginning on (BEGIN IMMEDIATE); readers
         are not held up. Keep it short.
+
+        Args:
+            may_be_lost: A power cut, though never a killed process, may take this back as long
+                as no other transaction has followed: SQLite then does not wait for the disk.
 
         Raises:
             LockedError: Another process writes for longer than we wait.
@@ -115,7 +121,7 @@ class Catalog:
         """
         with (
             translated(self.where),
-            _session(self._writer) as session,
+            _session(self._careless_writer if may_be_lost else self._writer) as session,
             session.begin(),
         ):
             session.connection()  # begins now, so that a lock or a lost server shows here
@@ -248,7 +254,10 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A deferred transaction that reads and then writes fails at once when another one has
     # written in between, whatever the busy timeout says; an immediate one waits.
-    reads = connection.get_execution_options().get(_READS, False)
+    options = connection.get_execution_options()
+    reads = options.get(_READS, False)
+    wait = "NORMAL" if options.get(_MAY_BE_LOST, False) else "FULL"
+    connection.exec_driver_sql(f"PRAGMA synchronous={wait}")
     connection.exec_driver_sql(f"PRAGMA query_only={'ON' if reads else 'OFF'}")
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 

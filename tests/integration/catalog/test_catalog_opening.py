@@ -176,6 +176,17 @@ def test_sqlite_runs_with_the_durable_settings(sqlite_url: CatalogUrl, opener: O
             assert got == value, name
 
 
+def test_only_what_may_be_lost_does_not_wait_for_the_disk(
+    sqlite_url: CatalogUrl, opener: Opener
+) -> None:
+    """SQLite: 2 is FULL, 1 is NORMAL; the same connection serves all of them in turn."""
+    catalog = opener(sqlite_url, create=True)
+    for may_be_lost, level in ((False, 2), (True, 1), (False, 2)):
+        with catalog.transaction(may_be_lost=may_be_lost) as session:
+            found = session.connection().exec_driver_sql("PRAGMA synchronous").scalar_one()
+        assert found == level
+
+
 def test_a_file_that_is_no_database_is_damage(
     sqlite_url: CatalogUrl, opener: Opener, tmp_path: Path
 ) -> None:
