@@ -6,6 +6,7 @@ Commands are imported only when they are called, so that the command line answer
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -90,6 +91,9 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with the code of `errors.EXIT_CODES`."""
+    # Importing makes many objects and hardly any garbage: looking for it less often saves a
+    # tenth of the time until a command begins to work.
+    gc.set_threshold(50_000, 20, 20)
     argv = list(sys.argv[1:] if arguments is None else arguments)
     sys.exit(boundary.run(root, argv))
 
