@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from orchestrator.actions import attach, observe
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import media, repositories
+from orchestrator.catalog import copies, media, repositories
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
+from orchestrator.catalog.media import AWAY, IN_USE, RETIRED
 from orchestrator.config.site import OfflineCopy
 from orchestrator.engines import medium as engine
 from orchestrator.engines import medium_release
@@ -19,8 +20,6 @@ from orchestrator.errors import AbsentCopyError, NotFoundError, RefusedError, Us
 
 if TYPE_CHECKING:
     pass
-
-IN_USE, AWAY, RETIRED = "in_use", "away", "retired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,14 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
     medium = find(site, name)
     with run(site, "medium-retire"):
         with site.catalog.reading() as session:
-            others = [row for row in media.of_copy(session, medium.copy_) if row.id != medium.id]
+            others = {row.id for row in media.of_copy(session, medium.copy_)} - {medium.id}
+            states = copies.states(session, medium.copy_)
+        holders = {row.medium for row in states if row.newest_snapshot is not None}
+        if medium.id in holders and others and not others & holders:
+            raise RefusedError(
+                f"copy {medium.copy_}: {medium.label} is the only medium that holds a snapshot",
+                hint=f"connect another one, then: orchestrator replicate {medium.copy_}",
+            )
         if not others:
             raise RefusedError(
                 f"copy {medium.copy_}: {medium.label} is its last medium",

@@ -180,8 +180,9 @@ def facts_of_store(
     """
     now = site.clock.now()
     rows: dict[str, list[CopyFacts]] = {name: [] for name in site.config.copies}
+    retired = {row.id for row in media.of_copy(session, retired=True) if row.retired_at is not None}
     for state in copies.states(session, store=store):
-        if state.copy_ in rows:
+        if state.copy_ in rows and state.medium not in retired:
             rows[state.copy_].append(_facts(site, session, state))
     newest = snapshots.newest_complete(session, store, now=now)
     newest_at = newest.at if newest else None

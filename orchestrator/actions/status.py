@@ -12,7 +12,7 @@ from orchestrator.actions.attach import look
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, Judged, Verdict, judge_copy, judge_store
-from orchestrator.catalog import facts, repositories, runs, snapshots
+from orchestrator.catalog import facts, media, repositories, runs, snapshots
 from orchestrator.config.site import LocalCopy, OfflineCopy
 from orchestrator.errors import DamageError, NotFoundError, OrchestratorError
 
@@ -91,6 +91,7 @@ def _status_of(site: Site, store: str) -> StoreStatus:
     if last_run is not None and last_run.outcome not in ("succeeded", None):
         why = f": {last_run.reason}" if last_run.reason else ""
         reasons.append(f"the last backup ended {last_run.outcome}{why}")
+    reasons += _overdue(site, now)
     rpo = site.store_config(store).rpo
     age = now - newest_row.at if newest_row is not None else None
     return StoreStatus(
@@ -104,6 +105,17 @@ def _status_of(site: Site, store: str) -> StoreStatus:
         files=state.file_count if state else 0,
         size_bytes=state.size_bytes if state else 0,
     )
+
+
+def _overdue(site: Site, now: datetime) -> list[str]:
+    """Name every medium that has not come back in time, whatever the others prove."""
+    with site.catalog.reading() as session:
+        rows = media.of_copy(session)
+    return [
+        f"copy {row.copy_}: medium {row.label} is overdue since {row.due_at:%Y-%m-%d %H:%M} UTC"
+        for row in rows
+        if row.copy_ in site.config.copies and row.due_at is not None and now > row.due_at
+    ]
 
 
 def _last_backup(session: Session, store: str) -> Run | None:

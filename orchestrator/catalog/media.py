@@ -10,6 +10,9 @@ from sqlmodel import Session, col, select
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
 from orchestrator.errors import NotFoundError
 
+IN_USE, AWAY, RETIRED = "in_use", "away", "retired"
+"""States of a medium."""
+
 
 def register(session: Session, medium: Medium, *, actor: str) -> None:
     """Record a new medium and the act of registering it."""
