@@ -40,7 +40,12 @@ def timed(
     with open(os.memfd_create("output"), "w+b") as output:
         started = time.monotonic()
         process = _start(argv, env, cwd, output.fileno())
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # an interrupt leaves nothing running
+            process.terminate()
+            process.wait()
+            raise
         wall_s = time.monotonic() - started
         process.returncode = os.waitstatus_to_exitcode(status)
         _check(process.returncode, argv, expect, output.fileno())
