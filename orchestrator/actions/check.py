@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import observe
+from orchestrator.actions import observe, primary
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.hashing import hashed, in_slice
 from orchestrator.actions.lock import reading
@@ -175,10 +175,16 @@ class _CopyCheckWork:
             expected = list(
                 copies.inventory(session, self._key, states=("good", "damaged", "missing"))
             )
+        # Gone for good in the primary: that a copy has lost it too, unrecorded, is no damage. Nor
+        # is what a prune that was cut off took: the next run finishes and records that.
+        given_up = observe.removed_from_primary(self._site, self._repository.id)
+        is_primary = self._opened.name == self._site.config.primary.name
+        pruning = is_primary and primary.prune_was_cut_off(self._site, self._repository)
         for row in expected:
             name: FileKey = (row.kind, row.name)
             if name not in there:
-                self._bad[name] = "it is missing"
+                if not pruning and name not in given_up:
+                    self._bad[name] = "it is missing"
             elif there[name] != row.size_bytes:
                 self._bad[name] = f"it has {there[name]} bytes instead of {row.size_bytes}"
         for stored in listed:

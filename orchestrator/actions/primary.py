@@ -209,6 +209,11 @@ def _note(site: Site, repository: RepositoryRow, what: str) -> None:
         facts.put(session, _removal(repository), value=what, now=site.clock.now())
 
 
+def prune_was_cut_off(site: Site, repository: RepositoryRow) -> bool:
+    """Say whether files may have left the primary without anybody having recorded it."""
+    return _cut_off(site, repository) == PRUNING
+
+
 def _cut_off(site: Site, repository: RepositoryRow) -> str | None:
     """Return which removal was begun and not recorded; None for none."""
     with site.catalog.reading() as session:

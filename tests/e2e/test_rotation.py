@@ -91,6 +91,8 @@ def test_rotation_takes_what_no_rule_keeps_and_every_copy_follows(make_site: Mak
     assert len(site.ask("snapshots")["snapshots"]) == 2
 
     assert f"snapshots/{ids[0]}" in files(site.folder / "copies/disk2" / STORE)
+    (site.folder / "copies/disk2" / STORE / "snapshots" / ids[0]).unlink()
+    assert site.ask("check", "disk2")["copies"][0]["damaged"] == []  # nobody needs it any more
     site.ask("replicate")
     assert files(site.folder / "copies/disk2" / STORE) == files(site.primary)
     assert files(site.on_medium) == files(site.primary)
@@ -188,6 +190,7 @@ def test_prune_that_was_cut_off_is_finished_and_is_no_damage(make_site: MakeSite
         restic.forget(ids[:3])
         restic.prune()
     assert site.copies()["disk"]["state"] != "proven"
+    assert all(not copy["damaged"] for copy in site.ask("check")["copies"])
 
     answer = site.ask("replicate")
     assert answer["outcome"] == "succeeded"
