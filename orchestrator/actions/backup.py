@@ -242,8 +242,8 @@ class StoreBackupWork:
                 done = commit.Stored(images.result(), manifest.result(), state.result())
             with self._run.step("compare"):
                 return self._compare(work, engine, done, tags)
-        except BaseException:
-            was_stopped = self._site.stop.is_set()
+        except BaseException as error:
+            was_stopped = self._site.stop.is_set() or isinstance(error, StoppedError)
             self._site.stop.set()
             pool.shutdown(wait=True)
             if not was_stopped:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe, primary
+from orchestrator.actions.damage import Damaged, name_damage
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.hashing import hashed, in_slice
 from orchestrator.actions.lock import reading
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import checks, copies, snapshots
+from orchestrator.catalog import checks, copies
 from orchestrator.catalog.copy_tables import CheckResult
 from orchestrator.engines.interface import StoredFile
 from orchestrator.errors import (
@@ -22,6 +22,7 @@ from orchestrator.errors import (
     DamageError,
     NotFoundError,
     OrchestratorError,
+    StoppedError,
 )
 
 if TYPE_CHECKING:
@@ -29,30 +30,11 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.layout import FileKey
-    from orchestrator.engines.restic.repository import Repository
 
 EVERYTHING = (1, 1)
 
 STRUCTURE = ("config", "structure")
 """Stands for damage that only restic sees, and that is of no one file."""
-
-MOST_QUESTIONS = 60
-"""So many packs times snapshots are asked about one by one; each takes about a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Damaged:
-    """One damaged or missing file of a copy.
-
-    Attributes:
-        file: Path in the repository.
-        problem: What is wrong, in words.
-        snapshots: Data snapshots that need it, or may: where restic cannot tell, all of them.
-    """
-
-    file: str
-    problem: str
-    snapshots: list[str]
 
 
 @dataclass(slots=True)
@@ -130,6 +112,8 @@ def check(
                     result.state, result.detail = "absent", absence.message
                     if len(names) == 1:
                         raise
+                except StoppedError:
+                    raise
                 except OrchestratorError as error:
                     if len(names) == 1:
                         raise
@@ -166,7 +150,9 @@ class _CopyCheckWork:
         if structure:
             with self._run.step("structure", copy=self._opened.name):
                 self._check_structure()
-        self._result.damaged = self._name_damage(ask_engine=structure)
+        self._result.damaged = name_damage(
+            self._site, self._opened, self._repository, self._bad, ask_engine=structure
+        )
         self._finish(part)
 
     def _compare_with_inventory(self, listed: list[StoredFile]) -> None:
@@ -237,36 +223,6 @@ class _CopyCheckWork:
         explained = any(file != STRUCTURE for file in self._bad)
         return "skipped" if explained else self._result.structure
 
-    def _name_damage(self, *, ask_engine: bool) -> list[Damaged]:
-        """Name what is bad and the data snapshots that need it."""
-        with self._site.catalog.reading() as session:
-            rows = snapshots.of_store(
-                session, self._repository.store, kind=None, repository_id=self._repository.id
-            )
-        by_run: dict[str, list[str]] = {}
-        for row in rows:
-            if row.kind in ("data", "manifest"):
-                by_run.setdefault(row.run_id, []).append(row.id)
-        data = {row.run_id: row.id for row in rows if row.kind == "data"}
-        packs = sum(kind == "data" for kind, _ in {**self._tampered, **self._bad})
-        exactly = ask_engine and packs * len(data) <= MOST_QUESTIONS
-        found = []
-        with ExitStack() as stack:
-            engine = None
-            if exactly and packs:
-                engine = stack.enter_context(
-                    engine_on(self._site, self._opened, self._repository.name)
-                )
-            for (kind, name), problem in sorted({**self._tampered, **self._bad}.items()):
-                needing = [
-                    data[run]
-                    for run, ids in by_run.items()
-                    if run in data and _may_need(engine, (kind, name), ids)
-                ]
-                path = name if kind == "config" else f"{kind}/{name}"
-                found.append(Damaged(path, problem, needing))
-        return found
-
     def _finish(self, part: tuple[int, int]) -> None:
         site, now = self._site, self._site.clock.now()
         with site.catalog.transaction() as session:
@@ -294,19 +250,6 @@ class _CopyCheckWork:
             structure=self._unexplained(),
         )
         self._result.coverage = coverage(site, self._key)
-
-
-def _may_need(engine: Repository | None, file: FileKey, ids: list[str]) -> bool:
-    """Whether a run's snapshots need a file; yes wherever nothing says no."""
-    kind, name = file
-    if kind == "snapshots":
-        return name in ids
-    if kind != "data" or engine is None:
-        return True
-    try:
-        return engine.needs_pack(name, snapshots=ids)
-    except OrchestratorError:
-        return True
 
 
 def coverage(site: Site, key: copies.CopyKey) -> float:

@@ -145,9 +145,11 @@ class Replicas:
         """
         if self._replication is None:
             self.start()
-        replication, self._replication = self._replication, None
-        if replication is not None:
-            for name, result in self._send_the_rest(replication, final).items():
+        if self._replication is not None:
+            # It stays ours until it has ended: whoever cuts this off must still end its threads.
+            results = self._send_the_rest(self._replication, final)
+            self._replication = None
+            for name, result in results.items():
                 if name in self._open:
                     self._record(name, result)
                 else:

@@ -121,7 +121,10 @@ class Replication:
         return {target.name: target.result for target in self._targets}
 
     def abandon(self) -> dict[str, TargetResult]:
-        """End without the index and snapshots: replicas keep their former, valid state."""
+        """End without the index and snapshots: replicas keep their former, valid state.
+
+        Also ends a `settle` that was cut off; after one that returned it does nothing.
+        """
         self._abandoned = True
         self._settled.set()
         self._join()
@@ -158,9 +161,7 @@ class Replication:
             self._check_stop()
             finished = [s.file for s in self._source.list() if s.file.kind in _EARLY]
             for kind in _EARLY:
-                self._send(
-                    target, pool, [f for f in finished if f.kind == kind], until_settled=True
-                )
+                self._send(target, pool, [f for f in finished if f.kind == kind])
 
     def _send_rest(self, target: _Target, pool: ThreadPoolExecutor) -> None:
         assert self._final is not None  # noqa: S101 - set before the event
@@ -182,15 +183,11 @@ class Replication:
         target: _Target,
         pool: ThreadPoolExecutor,
         files: list[RepositoryFile],
-        *,
-        until_settled: bool = False,
     ) -> None:
         missing = [f for f in files if not self._holds(target, f)]
         batch = max(target.place.workers * 2, 2)
         for start in range(0, len(missing), batch):
             self._check_stop()
-            if until_settled and self._settled.is_set() and self._abandoned:
-                return
             futures = {
                 pool.submit(self._put, target.place, file): file
                 for file in missing[start : start + batch]
@@ -225,7 +222,7 @@ class Replication:
         result.present[receipt.file.key] = StoredFile(receipt.file, receipt.version_id)
 
     def _check_stop(self) -> None:
-        if self._stop.is_set():
+        if self._stop.is_set() or self._abandoned:
             raise StoppedError("replication was stopped", hint="the next run goes on from here")
 
 
