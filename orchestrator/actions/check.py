@@ -150,8 +150,9 @@ class _CopyCheckWork:
         if structure:
             with self._run.step("structure", copy=self._opened.name):
                 self._check_structure()
+        wrong = {**self._tampered, **self._bad}
         self._result.damaged = name_damage(
-            self._site, self._opened, self._repository, self._bad, ask_engine=structure
+            self._site, self._opened, self._repository, wrong, ask_engine=structure
         )
         self._finish(part)
 
