@@ -238,8 +238,13 @@ def _extend(current: Run, opened: OpenCopy, repository: RepositoryRow) -> Extens
             result.failed += len(done) - len(good)
             site.progress.advance("locks extended", result.extended, len(due))
     result.requests = place.requests
-    if due:
+    absent = len(needed) - len(rows)
+    if absent:
+        result.failed += absent
+        result.problem = result.problem or f"{absent} needed files are not in the bucket"
+    if due or absent:
         result.verdict = "failed" if result.failed else "extended"
+    if due:
         # Only what was looked at is recorded: without anything due, nobody asked the bucket.
         suspicious = sum(stored.versions > 1 or stored.hidden for stored in listed.values())
         trouble = observe.suspicion(suspicious)

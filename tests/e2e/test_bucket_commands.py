@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -133,6 +134,7 @@ def test_extension_that_was_killed_goes_on_where_it_was(
     count = len(held(site))
     before = ends(site, object_lock_server)
     site.write(more="[targets]\nextend_below = 0.999999\n")
+    time.sleep(4)  # a millionth of 35 days is 3 seconds: before that no lock is due
     process = site.start("bucket", "extend", "vault")
     wait_for(lambda: ends(site, object_lock_server) != before, pause_s=0)
     kill_group(process)
