@@ -19,6 +19,9 @@ from orchestrator.errors import LockedError, StoppedError
 
 _POLL_S = 0.2
 
+ORPHAN_PATIENCE_S = 15.0
+"""How long a lock is waited for that only the engine of a dead run can hold, in seconds."""
+
 
 class StoreLock:
     """The lock of one store.
@@ -147,7 +150,11 @@ def locked(
         except LockedError:
             if end_leftovers():
                 continue
-            if clock.monotonic() - started >= wait_s:
+            holder = lock.holder()
+            # A dead run's engine that could not be noted any more ends by itself, and soon.
+            is_orphaned = holder is not None and not is_marked(folder, run_mark(holder))
+            patience_s = max(wait_s, ORPHAN_PATIENCE_S) if is_orphaned else wait_s
+            if clock.monotonic() - started >= patience_s:
                 raise
         if stop.wait(_POLL_S):
             raise StoppedError(
@@ -187,6 +194,11 @@ def marked(folder: Path, name: str) -> Iterator[bool]:
     finally:
         path.unlink(missing_ok=True)
         os.close(fd)
+
+
+def run_mark(run: str) -> str:
+    """Return the name of the mark that a run holds while it lives."""
+    return f"run-{run}"
 
 
 def is_marked(folder: Path, name: str) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from orchestrator.actions.lock import StoreLock, is_marked, locked, marked
+from orchestrator.actions.lock import StoreLock, is_marked, locked, marked, run_mark
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs
 from orchestrator.catalog.runs import Outcome
@@ -135,6 +135,8 @@ def run(
     now = site.clock.now()
     run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
     with ExitStack() as stack:
+        # The mark comes before the lock: a lock without one belongs to a dead run.
+        stack.enter_context(marked(site.lock_dir, run_mark(run_id)))
         lock = None
         if store is not None and exclusive:
             lock = stack.enter_context(
@@ -148,7 +150,6 @@ def run(
                     wait_s=occasion.wait_s,
                 )
             )
-        stack.enter_context(marked(site.lock_dir, _mark(run_id)))
         close_unfinished(site)
         with site.catalog.transaction() as session:
             runs.start(
@@ -231,8 +232,4 @@ def _is_alive(site: Site, row: RunRow) -> bool:
     if site.config.catalog.url is not None and row.host != socket.gethostname():
         # Another host's run on a shared catalog: only that host can know.
         return True
-    return is_marked(site.lock_dir, _mark(row.id))
-
-
-def _mark(run_id: str) -> str:
-    return f"run-{run_id}"
+    return is_marked(site.lock_dir, run_mark(row.id))

