@@ -1,7 +1,8 @@
 """The rows of the catalog: runs, stores, repositories, files, snapshots, facts.
 
 Rows only: they hold what others have validated and know nothing of what it means. Instants are
-aware UTC datetimes. Rows about copies and media are in `copy_tables`.
+aware UTC datetimes. Rows about copies and media, drills,
+ledger, certificates and sanitization are in the modules named after them.
 """
 
 from __future__ import annotations
@@ -12,8 +13,17 @@ from typing import Any
 import sqlalchemy as sa
 from sqlmodel import Field
 
-from orchestrator.catalog import copy_tables
+from orchestrator.catalog import (
+    certificate_tables,
+    copy_tables,
+    drill_tables,
+    ledger_tables,
+    sanitization_tables,
+)
 from orchestrator.catalog.base import Row, big, json, number
+
+FURTHER_TABLES = (drill_tables, ledger_tables, certificate_tables, sanitization_tables)
+"""Imported so that `metadata` knows their rows, whoever asks."""
 
 metadata = copy_tables.CopyFile.metadata
 """Every table of the catalog."""

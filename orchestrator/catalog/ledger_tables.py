@@ -1,0 +1,3 @@
+"""The rows of the catalog about ledgers."""
+
+from __future__ import annotations

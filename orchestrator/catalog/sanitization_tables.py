@@ -1,0 +1,3 @@
+"""The rows of the catalog about sanitizations."""
+
+from __future__ import annotations
