@@ -11,7 +11,6 @@ Knows nothing of restic but that a repository has an id and keys have ids.
 from __future__ import annotations
 
 import base64
-import fcntl
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -21,7 +20,6 @@ from pathlib import Path
 
 from orchestrator.errors import (
     CredentialError,
-    EngineError,
     NotFoundError,
     RefusedError,
     UsageError,
@@ -42,6 +40,7 @@ from orchestrator.keys.keyring_file import (
     seal,
     unseal,
 )
+from orchestrator.keys.keyring_lock import locked, make_folder
 from orchestrator.keys.private_file import PrivateFile
 from orchestrator.keys.secret import Secret
 
@@ -76,8 +75,8 @@ class Keyring:
             CredentialError, DamageError: A file is at `key_file` that cannot be used.
             EngineError: The disk refuses.
         """
-        _make_folder(path.parent)
-        with _locked(path):
+        make_folder(path.parent)
+        with locked(path):
             if os.path.lexists(path):
                 raise RefusedError(
                     f"the keyring {path} exists already and is not overwritten",
@@ -201,6 +200,37 @@ class Keyring:
         """Return the 32-byte key of sealed files."""
         return self._site("stream")
 
+    def add_site_secret(self, name: str, secret: bytes) -> None:
+        """Keep one more key of the site's own, such as the one that signs its ledger.
+
+        Args:
+            name: Lower-case letters, digits and hyphens, at most 63.
+            secret: Any bytes, such as an Ed25519 seed or an encoded private key.
+
+        Raises:
+            UsageError: The name is not of this form.
+            RefusedError: There is a key of this name already; it is kept.
+            CredentialError, DamageError: The keyring changed in a way it must not.
+            EngineError: The disk refuses.
+        """
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} is no name of a key")
+        with self._changing() as file:
+            if file.find("site", name) is not None:
+                raise RefusedError(f"the keyring has a key {name} already; it is kept")
+            self._write(file.with_entry(seal(file, Entry("site", name), secret, self._key)))
+
+    def site_secret(self, name: str) -> bytes | None:
+        """Return a key that `add_site_secret` has kept; None if there is none of this name.
+
+        Raises:
+            CredentialError, DamageError: The keyring changed in a way it must not.
+        """
+        if self._file.find("site", name) is None:  # Another process may have added it meanwhile.
+            self._file = _read(self._path, self._key)
+        entry = self._file.find("site", name)
+        return None if entry is None else unseal(self._file, entry, self._key)
+
     def site_key(self) -> Secret:
         """Return the key file's bytes in base64, for the recovery kit only."""
         return encode_site_key(self._key)
@@ -219,7 +249,7 @@ class Keyring:
 
     @contextmanager
     def _changing(self) -> Iterator[KeyringFile]:
-        with _locked(self._path):
+        with locked(self._path):
             file = _read(self._path, self._key)
             if file.id != self._file.id:
                 raise CredentialError(f"the keyring {self._path} was replaced by another one")
@@ -256,26 +286,3 @@ def _unknown(name: str) -> NotFoundError:
     return NotFoundError(
         f"the keyring knows no repository {name}", hint="orchestrator key list shows what it knows"
     )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        why = (error.strerror or "unknown error").lower()
-        raise EngineError(f"the folder {folder} cannot be made: {why}") from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the keyring's lock; changes are short, so waiting is right."""
-    try:
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        why = (error.strerror or "unknown error").lower()
-        raise EngineError(f"the keyring {path} cannot be locked: {why}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -320,3 +320,20 @@ def test_errors_hold_no_secret(paths, keyring):
         Keyring.open(*paths)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+
+
+def test_a_kept_key_comes_back_and_is_never_replaced(paths, keyring):
+    assert keyring.site_secret("ledger-1") is None
+    other = Keyring.open(*paths)
+    keyring.add_site_secret("ledger-1", b"s" * 32)
+    assert other.site_secret("ledger-1") == b"s" * 32
+    with pytest.raises(RefusedError, match="ledger-1"):
+        other.add_site_secret("ledger-1", b"t" * 32)
+    with pytest.raises(RefusedError):
+        other.add_site_secret("catalog", b"t" * 32)
+    assert Keyring.open(*paths).site_secret("ledger-1") == b"s" * 32
+
+
+def test_a_key_needs_a_plain_name(keyring):
+    with pytest.raises(UsageError):
+        keyring.add_site_secret("../ledger", b"s" * 32)
