@@ -208,8 +208,8 @@ class _CopyCheckWork:
 
     def _check_structure(self) -> None:
         try:
-            with engine_on(self._site, self._opened, self._repository.name) as engine:
-                report = engine.check()
+            with engine_on(self._site, self._opened, self._repository.name) as view:
+                report = view.engine.check()
         except (DamageError, NotFoundError, CredentialError) as error:
             self._result.structure = "damaged"
             self._result.detail = error.message

@@ -67,7 +67,7 @@ def name_damage(
     with ExitStack() as stack:
         engine = None
         if exactly and packs:
-            engine = stack.enter_context(engine_on(site, opened, repository.name))
+            engine = stack.enter_context(engine_on(site, opened, repository.name)).engine
         for (kind, name), problem in sorted(bad.items()):
             needing = [
                 data[run]

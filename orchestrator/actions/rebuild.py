@@ -168,9 +168,9 @@ def _reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Repos
     if not isinstance(copy, OfflineCopy):
         with (
             open_copy(site, name, repository) as opened,
-            engine_on(site, opened, repository.name) as engine,
+            engine_on(site, opened, repository.name) as view,
         ):
-            yield engine
+            yield view.engine
         return
     found = medium_search.find(copy.search, name)
     ours = [mounted for mounted in found if mounted.identity.site == site.keyring.id]

@@ -127,7 +127,8 @@ class _RestoreWork:
         self._result = Restored(current.id, wish.store, row.id, opened.name)
 
     def perform(self, target: Path) -> Restored:
-        with engine_on(self._site, self._opened, self._repository.name) as engine:
+        with engine_on(self._site, self._opened, self._repository.name) as view:
+            engine = view.engine
             with self._run.step("manifest", copy=self._opened.name):
                 manifest = self._manifest_id(engine)
                 include = self._study_paths(engine, manifest) if self._wish.study else None
