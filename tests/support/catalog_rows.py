@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from orchestrator.catalog.drill_tables import MissedEvent
 from orchestrator.catalog.tables import Repository, Run, Snapshot
+from orchestrator.drills.result import DrillResult, RecoveryPoint, RecoveryTime
 from orchestrator.manifest import FileStat, ManifestEntry
 
 NOW = dt.datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=dt.UTC)
@@ -91,6 +93,35 @@ def snapshot_row(snapshot_id: str, **changes: object) -> Snapshot:
         "complete": True,
     }
     return Snapshot(**(values | changes))
+
+
+def drill_result(drill: str = "d1", **changes: object) -> DrillResult:
+    """Give a drill that has begun."""
+    values: dict[str, object] = {
+        "drill": drill,
+        "site": "Elm Street Dental",
+        "store": "xrays",
+        "copy": "vault",
+        "role": "immutable",
+        "scope": "all",
+        "started_at": NOW,
+        "actor": "it",
+        "rto": RecoveryTime(target_s=14400.0),
+        "rpo": RecoveryPoint(target_s=86400.0),
+    }
+    return DrillResult(**(values | changes))  # type: ignore[arg-type]
+
+
+def missed_event(slot: str, **changes: object) -> MissedEvent:
+    values: dict[str, object] = {
+        "job": "monthly-drill",
+        "slot": slot,
+        "action": "drill",
+        "kind": "not_run",
+        "due_at": NOW,
+        "noticed_at": NOW + dt.timedelta(days=1),
+    }
+    return MissedEvent(**(values | changes))
 
 
 _SAMPLED = {

@@ -13,9 +13,11 @@ from orchestrator.catalog import (
     buckets,
     checks,
     copies,
+    drills,
     facts,
     files,
     media,
+    missed,
     repositories,
     runs,
     slots,
@@ -30,6 +32,7 @@ from orchestrator.catalog.copy_tables import (
 )
 from orchestrator.catalog.database import Catalog
 from orchestrator.catalog.tables import StoreState, metadata
+from orchestrator.drills.result import SignOff
 from orchestrator.engines.interface import Receipt
 from orchestrator.engines.layout import RepositoryFile
 from orchestrator.errors import ConfigError, DamageError, RefusedError
@@ -37,7 +40,9 @@ from tests.integration.catalog.conftest import Opener
 from tests.support.catalog_rows import (
     NOW,
     REPOSITORY,
+    drill_result,
     image,
+    missed_event,
     repository_row,
     run_row,
     snapshot_row,
@@ -98,6 +103,7 @@ def fill(session: Session, catalog: Catalog) -> None:
             requests=1,
         ),
     )
+    fill_drills(session)
     facts.put(session, "ledger.size", value="7", now=NOW)
     files.apply_changes(
         session,
@@ -108,6 +114,16 @@ def fill(session: Session, catalog: Catalog) -> None:
         keys=catalog.keys,
         study_date=study_date,
     )
+
+
+def fill_drills(session: Session) -> None:
+    result = drill_result(ended_at=NOW, verdict="verified", files=2**40)
+    drills.begin(session, result, run_id="r1")
+    drills.finish(session, result, proven=["s1"])
+    sign_off = SignOff("P. Rivacy", "Compliance officer", NOW, "seen")
+    drills.sign(session, result.drill, actor="privacy", sign_off=sign_off)
+    drills.suppress(session, "xrays", ["s2"], now=NOW)
+    missed.add(session, [missed_event("2026-03-04T00:00:00+00:00")])
 
 
 @pytest.fixture
