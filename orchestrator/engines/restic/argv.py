@@ -167,13 +167,22 @@ def dump(snapshot_id: str, path: str) -> tuple[str, ...]:
     return ("dump", full_id(snapshot_id), "/" + path.lstrip("/"))
 
 
-def restore(snapshot_id: str, target: Path, *, include_fd: int | None) -> tuple[str, ...]:
+def restore(
+    snapshot_id: str,
+    target: Path,
+    *,
+    include_fd: int | None = None,
+    exclude_fd: int | None = None,
+    each_file: bool = False,
+) -> tuple[str, ...]:
     """Restore a snapshot; runs of zeros come back as holes, so that a sparse file stays one.
 
     Args:
         snapshot_id: Full id.
         target: Where to; files that are there already are left alone.
         include_fd: File descriptor with the patterns of what to restore; None restores all.
+        exclude_fd: The same of what to leave out; restic takes only one of the two.
+        each_file: Report each file when its content is whole.
 
     Raises:
         UsageError: The id is malformed.
@@ -182,6 +191,10 @@ def restore(snapshot_id: str, target: Path, *, include_fd: int | None) -> tuple[
     argv += ["--overwrite", "never", "--sparse"]
     if include_fd is not None:
         argv += ["--include-file", f"/dev/fd/{include_fd}"]
+    if exclude_fd is not None:
+        argv += ["--exclude-file", f"/dev/fd/{exclude_fd}"]
+    if each_file:
+        argv.append("--verbose=2")
     return tuple(argv)
 
 

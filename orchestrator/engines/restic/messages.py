@@ -119,6 +119,11 @@ def restore_summary(document: Doc) -> RestoreSummary:
     )
 
 
+def restored_path(document: Doc) -> bytes:
+    """Return the path below the snapshot's root of something that was restored."""
+    return str(document.get("item", "")).strip("/").encode("utf-8", "surrogatepass")
+
+
 def check_report(document: Doc) -> CheckReport:
     """Read a check's summary."""
     return CheckReport(

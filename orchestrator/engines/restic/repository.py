@@ -185,7 +185,9 @@ class Repository(Upkeep):
         target: Path,
         *,
         include: Sequence[bytes] | None = None,
+        exclude: Sequence[bytes] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        on_file: Callable[[bytes], None] | None = None,
     ) -> RestoreSummary:
         """Restore a snapshot into a folder; what is there already is left alone.
 
@@ -196,12 +198,16 @@ class Repository(Upkeep):
             target: The folder, made if it is not there.
             include: Paths below the snapshot's root, taken literally, with all that lies below
                 them; raw bytes with forward slashes. None restores everything.
+            exclude: Paths to leave out, in the same form; not together with `include`.
             on_progress: Called about once a second.
+            on_file: Called with each path below the root whose content restic says is whole:
+                files, folders and links alike; its times and mode may follow later, and a name
+                that is not UTF-8 is mangled.
 
         Raises:
             NotFoundError: There is no such snapshot, or it lacks a path that was asked for.
             DamageError: Something needed is damaged.
-            UsageError: The id is malformed, or `include` is empty or has an empty path.
+            UsageError: The id is malformed, `include` is empty, a path is, or both are given.
             EngineError: restic failed, in one of the ways `check` lists; the target is not to be
                 used.
         """
@@ -211,14 +217,28 @@ class Repository(Upkeep):
             document = messages.decode(line)
             if document is None:
                 return
-            if messages.message_type(document) == "summary":
-                found.append(messages.restore_summary(document))
-            elif messages.message_type(document) == "status":
-                _report(document, on_progress)
+            match messages.message_type(document):
+                case "verbose_status" if on_file is not None:
+                    on_file(messages.restored_path(document))
+                case "summary":
+                    found.append(messages.restore_summary(document))
+                case "status":
+                    _report(document, on_progress)
 
-        with memory_file(_patterns(include)) as include_fd:
-            fds = () if include_fd is None else (include_fd,)
-            command = argv.restore(snapshot_id, target, include_fd=include_fd)
+        if include is not None and exclude:
+            raise UsageError("what to restore and what to leave out cannot be named together")
+        with (
+            memory_file(_patterns(include)) as include_fd,
+            memory_file(_patterns(exclude or None)) as exclude_fd,
+        ):
+            command = argv.restore(
+                snapshot_id,
+                target,
+                include_fd=include_fd,
+                exclude_fd=exclude_fd,
+                each_file=on_file is not None,
+            )
+            fds = tuple(fd for fd in (include_fd, exclude_fd) if fd is not None)
             verb = Verb(command, "the restore", fds=fds)
             ended = self.run(verb, take)
         if not found or ended.complaints.problems_total:
