@@ -12,7 +12,7 @@ from orchestrator.actions.progress import Progress
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.config.load import load_site
-from orchestrator.config.site import CommandSecret, EnvSecret, FileSecret, SecretRef
+from orchestrator.config.references import CommandSecret, EnvSecret, FileSecret, SecretRef
 from orchestrator.engines import process
 from orchestrator.errors import ConfigError, CredentialError, OrchestratorError
 from orchestrator.keys.secret import Secret

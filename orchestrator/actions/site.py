@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.progress import Progress, Silent
 from orchestrator.clock import Clock
+from orchestrator.config.references import SecretRef
 from orchestrator.config.site import (
     Copy,
     FolderStore,
     ImmutableCopy,
     LocalCopy,
     OfflineCopy,
-    SecretRef,
     SiteConfig,
 )
 from orchestrator.errors import NotFoundError, RefusedError, StoppedError, UsageError

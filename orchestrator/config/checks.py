@@ -76,6 +76,21 @@ def check_roles(copies: Tables, raw: Mapping[str, Any], faults: Faults) -> None:
         faults.add("copies", 'at least one copy must have role = "local": it is the primary')
 
 
+def check_signer(certificates: Mapping[str, Any], faults: Faults) -> None:
+    """Find two signers where there can be one, and a timestamp's authority without its URL."""
+    if certificates.get("pem") is not None and certificates.get("token") is not None:
+        faults.add("certificates.token", "give either pem or token: one key signs")
+    if certificates.get("timestamp_ca") is not None and certificates.get("timestamp_url") is None:
+        faults.add("certificates.timestamp_ca", "means nothing without timestamp_url")
+
+
+def check_vendors(vendors: Tables, faults: Faults) -> None:
+    """Find an agreement without an expiry, and the other way round."""
+    for name, table in vendors.items():
+        if (table.get("agreement") is None) != (table.get("expires") is None):
+            faults.add(f"vendors.{name}.expires", "agreement and expires belong together")
+
+
 def check_buckets(copies: Tables, faults: Faults) -> None:
     """Find locks too short, a sweeper that is the writer, and two copies in one place."""
     seen: dict[tuple[str, str], list[tuple[str, str]]] = {}

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
 
-from orchestrator.config import site
+from orchestrator.config import references
 from orchestrator.config.period import LONGEST, format_period, parse_period
 
 _YEAR = timedelta(days=365)
@@ -152,6 +152,13 @@ def _endpoint(url: str) -> str:
     return url.rstrip("/")
 
 
+def _web_address(url: str) -> str:
+    parts = _split(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("must begin with https:// or http://")
+    return url
+
+
 def _database(url: str) -> str:
     if "://" not in url:
         raise ValueError("must be a URL such as postgresql://host/database")
@@ -163,7 +170,7 @@ def _database(url: str) -> str:
     return url
 
 
-def _secret(value: object, info: ValidationInfo) -> site.SecretRef:
+def _secret(value: object, info: ValidationInfo) -> references.SecretRef:
     if not isinstance(value, dict):
         raise ValueError(f"a secret never stands in this file; refer to it by {_REFERENCES}")
     if len(value) != 1 or not set(value) <= set(_SECRET_READERS):
@@ -172,35 +179,35 @@ def _secret(value: object, info: ValidationInfo) -> site.SecretRef:
     return _SECRET_READERS[kind](where, info)
 
 
-def _read_env(where: object, _info: ValidationInfo) -> site.SecretRef:
+def _read_env(where: object, _info: ValidationInfo) -> references.SecretRef:
     if not isinstance(where, str) or not _ENVIRONMENT.fullmatch(where):
         raise ValueError("env must be the name of an environment variable")
-    return site.EnvSecret(where)
+    return references.EnvSecret(where)
 
 
-def _read_file(where: object, info: ValidationInfo) -> site.SecretRef:
+def _read_file(where: object, info: ValidationInfo) -> references.SecretRef:
     try:
-        return site.FileSecret(_path(where, info))
+        return references.FileSecret(_path(where, info))
     except ValueError as error:
         raise ValueError(f"file {error}") from None
 
 
-def _read_command(where: object, _info: ValidationInfo) -> site.SecretRef:
+def _read_command(where: object, _info: ValidationInfo) -> references.SecretRef:
     if not isinstance(where, list) or not all(isinstance(word, str) for word in where):
         raise ValueError("command must be a list of texts: the program and its arguments")
     try:
-        return site.CommandSecret(tuple(_argv(where)))
+        return references.CommandSecret(tuple(_argv(where)))
     except ValueError as error:
         raise ValueError(f"command {error}") from None
 
 
-def _read_systemd(where: object, _info: ValidationInfo) -> site.SecretRef:
+def _read_systemd(where: object, _info: ValidationInfo) -> references.SecretRef:
     if not isinstance(where, str) or not _CREDENTIAL.fullmatch(where):
         raise ValueError("systemd must be the name of a credential")
-    return site.SystemdSecret(where)
+    return references.SystemdSecret(where)
 
 
-_SECRET_READERS: dict[str, Callable[[object, ValidationInfo], site.SecretRef]] = {
+_SECRET_READERS: dict[str, Callable[[object, ValidationInfo], references.SecretRef]] = {
     "env": _read_env,
     "file": _read_file,
     "command": _read_command,
@@ -216,6 +223,7 @@ ShortPeriod = Annotated[timedelta, _period(timedelta(hours=24))]
 LongPeriod = Annotated[timedelta, _period(LONGEST)]
 Jurisdiction = Annotated[str, _matching(_JURISDICTION, "must be a code such as US-TX")]
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 Region = Annotated[str, _matching(_REGION, "must be a name such as us-east-1")]
 Bucket = Annotated[
     str, _matching(_BUCKET, "must be 3 to 63 lower-case letters, digits, dots and hyphens")

@@ -16,16 +16,37 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from orchestrator import schedule
 from orchestrator.config.faults import Faults, check_name, read_toml
-from orchestrator.config.fields import Period
+from orchestrator.config.fields import LongPeriod, PathField, Period
 from orchestrator.config.model import Table
 from orchestrator.config.presets import shipped_files
 from orchestrator.config.site import SiteConfig
 from orchestrator.errors import ConfigError
 
-Action = Literal["backup", "replicate", "check", "extend", "probe", "rotate", "status"]
+Action = Literal["backup", "replicate", "check", "extend", "probe", "drill", "rotate", "status"]
 Origin = Literal["shipped", "site"]
+Pick = Literal["each", "random"]
+
+MEDIUM_RETURNS = "medium returns"
+"""What a job can wait for in place of a time."""
 
 _ROLES = ("local", "offline", "immutable")
+
+
+@dataclass(frozen=True, slots=True)
+class DrillPlan:
+    """How a job drills.
+
+    Attributes:
+        pick: Every selected copy, or one at random.
+        random_within: The snapshot is any of this period; None for the newest.
+        from_kit: With nothing but the recovery kit.
+        kit: The kit's file; None for the one in the state folder.
+    """
+
+    pick: Pick = "each"
+    random_within: timedelta | None = None
+    from_kit: bool = False
+    kit: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +56,28 @@ class Job:
     Attributes:
         name: The file's name without ``.toml``.
         action: What is done.
-        schedule: Five cron fields in the site's time zone.
+        schedule: Five cron fields in the site's time zone; None for a job that waits for
+            something to happen.
         stores: Names of stores; None for all.
         copies: Roles or names of copies; None for all.
         max_duration: A run that takes longer is stopped.
-        slices: For ``check``: how many runs cover a copy once; 1 for the whole copy each time.
+        slices: For ``check`` and ``drill``: how many runs cover a copy once; 1 for the whole
+            copy each time.
         origin: Whether the product ships it or the site wrote it.
         path: The file it was read from.
+        drill: How it drills; means nothing for other actions.
     """
 
     name: str
     action: Action
-    schedule: str
+    schedule: str | None
     stores: tuple[str, ...] | None
     copies: tuple[str, ...] | None
     max_duration: timedelta
     slices: int
     origin: Origin
     path: Path
+    drill: DrillPlan = DrillPlan()
 
     def selects_store(self, name: str) -> bool:
         """Say whether the job is for a store."""
@@ -87,12 +112,28 @@ class JobTable(Table):
     """A job file."""
 
     action: Action
-    schedule: Annotated[str, AfterValidator(_cron)]
+    schedule: Annotated[str, AfterValidator(_cron)] | None = None
+    when: Literal["medium returns"] | None = None
     stores: Any = "all"
     copies: Any = "all"
     max_duration: Period = timedelta(hours=12)
     slices: Annotated[int, Field(ge=1, le=366)] = 1
+    pick: Pick = "each"
+    random_within: LongPeriod | None = None
+    from_kit: bool = False
+    kit: PathField | None = None
     enabled: bool = True
+
+
+_ONLY_FOR: dict[str, tuple[Action, ...]] = {
+    "slices": ("check", "drill"),
+    "when": ("drill",),
+    "pick": ("drill",),
+    "random_within": ("drill",),
+    "from_kit": ("drill",),
+    "kit": ("drill",),
+}
+"""Keys that only some actions have."""
 
 
 class SwitchTable(Table):
@@ -137,7 +178,7 @@ def _read(path: Path, origin: Origin, site: SiteConfig, faults: Faults) -> Job |
         return None
     shape = SwitchTable if raw == {"enabled": False} else JobTable
     try:
-        table = shape.model_validate(raw)
+        table = shape.model_validate(raw, context={"base": path.parent})
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         faults.add_invalid("", found, shape.model_fields)
@@ -145,8 +186,8 @@ def _read(path: Path, origin: Origin, site: SiteConfig, faults: Faults) -> Job |
     stores = _selected("stores", raw.get("stores", "all"), set(site.stores), faults)
     known = set(_ROLES) | set(site.copies)
     copies = _selected("copies", raw.get("copies", "all"), known, faults)
-    if "slices" in raw and raw.get("action") != "check":
-        faults.add("slices", 'is for action = "check" only')
+    if shape is JobTable:
+        _check_keys(raw, faults)
     if faults.found or not isinstance(table, JobTable) or not table.enabled:
         return None
     return Job(
@@ -159,7 +200,24 @@ def _read(path: Path, origin: Origin, site: SiteConfig, faults: Faults) -> Job |
         slices=table.slices,
         origin=origin,
         path=path,
+        drill=DrillPlan(table.pick, table.random_within, table.from_kit, table.kit),
     )
+
+
+def _check_keys(raw: dict[str, Any], faults: Faults) -> None:
+    """Find keys that the action does not have, and keys that contradict each other."""
+    for key, actions in _ONLY_FOR.items():
+        if key in raw and raw.get("action") not in actions:
+            words = " or ".join(f'"{name}"' for name in actions)
+            faults.add(key, f"is for action = {words} only")
+    if "when" in raw and "schedule" in raw:
+        faults.add("when", "takes the place of schedule: give one of them")
+    elif "when" not in raw and "schedule" not in raw:
+        faults.add("schedule", "is missing")
+    if "kit" in raw and raw.get("from_kit") is not True:
+        faults.add("kit", "means nothing without from_kit = true")
+    if raw.get("from_kit") is True and raw.get("slices", 1) != 1:
+        faults.add("slices", "a drill from the kit is of the whole store")
 
 
 def _selected(key: str, raw: Any, known: set[str], faults: Faults) -> tuple[str, ...] | None:

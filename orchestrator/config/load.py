@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from orchestrator.config import checks, model, site
+from orchestrator.config import checks, issuing, model, site
 from orchestrator.config.faults import (
     Faults,
     check_name,
@@ -25,7 +25,18 @@ from orchestrator.config.faults import (
 
 TableT = TypeVar("TableT", bound=model.Table)
 
-_TOP = ("site", "actors", "stores", "copies", "targets", "rotation")
+_TOP = (
+    "site",
+    "actors",
+    "stores",
+    "copies",
+    "targets",
+    "rotation",
+    "drills",
+    "organization",
+    "certificates",
+    "vendors",
+)
 _STORE_KINDS = ("folder",)
 
 
@@ -78,7 +89,20 @@ class _Reader:
         copies = {name: self.copy(name, table) for name, table in self.named("copies", raw)}
         targets = self.table(model.TargetsTable, raw.get("targets", {}), "targets")
         rotation = self.table(model.RotationTable, raw.get("rotation", {}), "rotation")
+        drills = self.table(model.DrillsTable, raw.get("drills", {}), "drills")
+        organization = self.table(
+            model.OrganizationTable, raw.get("organization", {}), "organization"
+        )
+        certificates = self.table(
+            model.CertificatesTable, raw.get("certificates", {}), "certificates"
+        )
+        vendors = {
+            name: self.table(model.VendorTable, table, dotted("vendors", name))
+            for name, table in self.named("vendors", raw)
+        }
         self.check(raw, about, stores, copies, actors)
+        checks.check_signer(certificates.values, self.faults)
+        checks.check_vendors(_values(vendors), self.faults)
         self.faults.raise_if_any("correct the file, then: orchestrator doctor")
         return site.SiteConfig(
             path=self.path,
@@ -91,6 +115,10 @@ class _Reader:
             actors={name: _actor(name, read.whole) for name, read in actors.items()},
             targets=site.Targets(**targets.values),
             rotation=site.Rotation(**rotation.values),
+            drills=site.Drills(**drills.values),
+            organization=_organization(organization.whole),
+            certificates=_certificates(certificates.whole),
+            vendors={name: _vendor(name, read.whole) for name, read in vendors.items()},
         )
 
     def check(
@@ -185,7 +213,31 @@ def _values(tables: dict[str, _Read]) -> dict[str, dict[str, Any]]:
 
 
 def _actor(key: str, table: model.ActorTable) -> site.Actor:
-    return site.Actor(key, table.name, table.title, frozenset(table.roles))
+    return site.Actor(
+        key, table.name, table.title, frozenset(table.roles), table.place, table.contact
+    )
+
+
+def _organization(table: model.OrganizationTable) -> issuing.Organization:
+    return issuing.Organization(tuple(table.address), table.contact)
+
+
+def _certificates(table: model.CertificatesTable) -> issuing.Certificates:
+    signer: issuing.PemSigner | issuing.TokenSigner | None = None
+    if table.pem is not None:
+        signer = issuing.PemSigner(**dict(table.pem))
+    elif table.token is not None:
+        signer = issuing.TokenSigner(**dict(table.token))
+    return issuing.Certificates(
+        paper=table.paper,
+        signer=signer,
+        timestamp_url=table.timestamp_url,
+        timestamp_ca=table.timestamp_ca,
+    )
+
+
+def _vendor(key: str, table: model.VendorTable) -> issuing.Vendor:
+    return issuing.Vendor(key=key, **dict(table))
 
 
 def _store(name: str, table: model.FolderTable) -> site.FolderStore:

@@ -6,7 +6,7 @@ that one fault never hides another. Imported only where configuration is read: p
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,7 @@ from orchestrator.config.fields import (
     ShortPeriod,
     Text,
     Unique,
+    WebAddress,
     Zone,
 )
 
@@ -64,6 +65,53 @@ class ActorTable(Table):
         Field(min_length=1),
         Unique,
     ]
+    place: Text | None = None
+    contact: Text | None = None
+
+
+class OrganizationTable(Table):
+    """``[organization]``."""
+
+    address: Annotated[list[Text], Field(max_length=10)] = []
+    contact: Text | None = None
+
+
+class PemTable(Table):
+    """``[certificates.pem]``."""
+
+    certificate: PathField
+    key: PathField
+    passphrase: Secret = None
+
+
+class TokenTable(Table):
+    """``[certificates.token]``."""
+
+    certificate: PathField
+    module: PathField
+    token: Text
+    key: Text
+    pin: Secret
+
+
+class CertificatesTable(Table):
+    """``[certificates]``."""
+
+    paper: Literal["letter", "a4"] = "letter"
+    pem: PemTable | None = None
+    token: TokenTable | None = None
+    timestamp_url: WebAddress | None = None
+    timestamp_ca: PathField | None = None
+
+
+class VendorTable(Table):
+    """``[vendors.NAME]``."""
+
+    name: Text
+    agreement: PathField | None = None
+    expires: date | None = None
+    certification: Text | None = None
+    certification_expires: date | None = None
 
 
 class FolderTable(Table):
@@ -138,6 +186,13 @@ class RotationTable(Table):
     keep_monthly: Count = 36
     keep_yearly: Count = 10
     minimum: Annotated[int, Field(ge=1, le=100_000)] = 7
+
+
+class DrillsTable(Table):
+    """``[drills]``."""
+
+    sandbox: PathField | None = None
+    overwrite: bool = True
 
 
 COPY_TABLES: dict[str, type[Table]] = {

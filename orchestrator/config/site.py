@@ -13,56 +13,11 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from orchestrator.config.issuing import Certificates, Organization, Vendor
+from orchestrator.config.references import SecretRef
+
 Role = Literal["operator", "compliance", "custodian"]
 CopyRole = Literal["local", "offline", "immutable"]
-
-
-@dataclass(frozen=True, slots=True)
-class EnvSecret:
-    """A secret in an environment variable of the orchestrator's own process."""
-
-    name: str
-
-    def __str__(self) -> str:
-        return f"environment variable {self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class FileSecret:
-    """A secret in a file; a newline at the end is not part of it."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return f"file {self.path}"
-
-
-@dataclass(frozen=True, slots=True)
-class CommandSecret:
-    """A secret that a program prints; no shell is involved.
-
-    Attributes:
-        argv: Program and arguments; may itself be sensitive and is never shown.
-    """
-
-    argv: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return f"command {Path(self.argv[0]).name}"
-
-
-@dataclass(frozen=True, slots=True)
-class SystemdSecret:
-    """A credential that systemd passed to the service, by its name."""
-
-    credential: str
-
-    def __str__(self) -> str:
-        return f"systemd credential {self.credential}"
-
-
-SecretRef = EnvSecret | FileSecret | CommandSecret | SystemdSecret
-"""Where a secret is; ``str()`` says it in words, without the secret. Wiring resolves it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +42,16 @@ class Actor:
         name: The person's name.
         title: Position in the practice.
         roles: At least one.
+        place: Where the person works, as certificates name it; None if not stated.
+        contact: Telephone or mail, as certificates name it; None if not stated.
     """
 
     key: str
     name: str
     title: str
     roles: frozenset[Role]
+    place: str | None = None
+    contact: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +195,19 @@ class Rotation:
 
 
 @dataclass(frozen=True, slots=True)
+class Drills:
+    """Where drills restore to, and how that is emptied.
+
+    Attributes:
+        sandbox: Absolute folder; None for ``drills`` in the state folder.
+        overwrite: Overwrite what was restored before removing it, where that destroys it.
+    """
+
+    sandbox: Path | None = None
+    overwrite: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class SiteConfig:
     """One site.
 
@@ -250,6 +222,10 @@ class SiteConfig:
         actors: By key, in the order of the file.
         targets: What the verdict demands.
         rotation: Which snapshots are kept.
+        drills: Where drills restore to.
+        organization: Who issues certificates.
+        certificates: How they are made.
+        vendors: By key, in the order of the file.
     """
 
     path: Path
@@ -262,6 +238,10 @@ class SiteConfig:
     actors: Mapping[str, Actor] = field(default_factory=dict)
     targets: Targets = field(default_factory=Targets)
     rotation: Rotation = field(default_factory=Rotation)
+    drills: Drills = field(default_factory=Drills)
+    organization: Organization = field(default_factory=Organization)
+    certificates: Certificates = field(default_factory=Certificates)
+    vendors: Mapping[str, Vendor] = field(default_factory=dict)
 
     @property
     def primary(self) -> LocalCopy:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from orchestrator.config import references
 from orchestrator.config import site as plain
 from orchestrator.config.load import load_site
 from orchestrator.errors import ConfigError
@@ -97,11 +98,13 @@ def test_the_agreed_file_is_read_whole(tmp_path):
                 prefix="xrays",
                 lock_period=timedelta(days=35),
                 writer=plain.BucketKey(
-                    plain.EnvSecret("VAULT_ACCESS_KEY"), plain.EnvSecret("VAULT_SECRET_KEY")
+                    references.EnvSecret("VAULT_ACCESS_KEY"),
+                    references.EnvSecret("VAULT_SECRET_KEY"),
                 ),
                 ca_file=tmp_path / "ca.pem",
                 sweeper=plain.BucketKey(
-                    plain.EnvSecret("SWEEP_ACCESS_KEY"), plain.EnvSecret("SWEEP_SECRET_KEY")
+                    references.EnvSecret("SWEEP_ACCESS_KEY"),
+                    references.EnvSecret("SWEEP_SECRET_KEY"),
                 ),
             ),
         },
@@ -128,12 +131,12 @@ def test_extras_and_secret_forms_are_read(site, tmp_path):
     site["rotation"] = {"keep_last": 0, "minimum": 3}
     loaded = site.load()
     assert loaded.catalog == plain.Catalog(
-        "postgresql://db.example/orch", plain.FileSecret(tmp_path / "pw")
+        "postgresql://db.example/orch", references.FileSecret(tmp_path / "pw")
     )
     assert loaded.copies["rotation"].mount == ("mount", "/media/b")
     assert loaded.copies["rotation"].unmount == ()
     assert loaded.copies["vault"].writer == plain.BucketKey(
-        plain.CommandSecret(("pass", "show", "key")), plain.SystemdSecret("vault-key")
+        references.CommandSecret(("pass", "show", "key")), references.SystemdSecret("vault-key")
     )
     assert loaded.targets == plain.Targets(timedelta(days=7), extend_below=0.25)
     assert loaded.rotation == plain.Rotation(keep_last=0, minimum=3)
@@ -294,8 +297,8 @@ def test_a_secret_in_the_file_is_refused_and_not_repeated(site, key, value):
 
 
 def test_references_say_where_without_the_arguments():
-    assert str(plain.CommandSecret(("/usr/bin/pass", "hunter2"))) == "command pass"
-    assert str(plain.EnvSecret("KEY")) == "environment variable KEY"
+    assert str(references.CommandSecret(("/usr/bin/pass", "hunter2"))) == "command pass"
+    assert str(references.EnvSecret("KEY")) == "environment variable KEY"
 
 
 @pytest.mark.parametrize(
