@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from orchestrator.catalog.certificate_tables import Certificate
 from orchestrator.catalog.drill_tables import MissedEvent
 from orchestrator.catalog.tables import Repository, Run, Snapshot
 from orchestrator.drills.result import DrillResult, RecoveryPoint, RecoveryTime
@@ -122,6 +123,21 @@ def missed_event(slot: str, **changes: object) -> MissedEvent:
         "noticed_at": NOW + dt.timedelta(days=1),
     }
     return MissedEvent(**(values | changes))
+
+
+def certificate_row(number: str, **changes: object) -> Certificate:
+    values: dict[str, object] = {
+        "number": number,
+        "kind": "media_sanitization",
+        "subject": f"sanitization/{number}",
+        "active_subject": f"sanitization/{number}",
+        "state": "drafted",
+        "record": "{}",
+        "record_sha256": "d" * 64,
+        "drafted_at": NOW,
+        "ledger_origin": "ledger.test/disposal/1",
+    }
+    return Certificate(**(values | changes))
 
 
 _SAMPLED = {

@@ -11,6 +11,7 @@ from sqlmodel import Session
 
 from orchestrator.catalog import (
     buckets,
+    certificates,
     checks,
     copies,
     drills,
@@ -24,6 +25,7 @@ from orchestrator.catalog import (
     snapshots,
     transfer,
 )
+from orchestrator.catalog.certificate_tables import VendorCertificate, VendorSerial
 from orchestrator.catalog.copy_tables import (
     BucketCoverage,
     BucketProbe,
@@ -40,6 +42,7 @@ from tests.integration.catalog.conftest import Opener
 from tests.support.catalog_rows import (
     NOW,
     REPOSITORY,
+    certificate_row,
     drill_result,
     image,
     missed_event,
@@ -104,6 +107,7 @@ def fill(session: Session, catalog: Catalog) -> None:
         ),
     )
     fill_drills(session)
+    fill_certificates(session)
     facts.put(session, "ledger.size", value="7", now=NOW)
     files.apply_changes(
         session,
@@ -124,6 +128,24 @@ def fill_drills(session: Session) -> None:
     drills.sign(session, result.drill, actor="privacy", sign_off=sign_off)
     drills.suppress(session, "xrays", ["s2"], now=NOW)
     missed.add(session, [missed_event("2026-03-04T00:00:00+00:00")])
+
+
+def fill_certificates(session: Session) -> None:
+    certificates.add(session, certificate_row("2026-0001", recorded_index=2**40))
+    certificates.add_vendor(
+        session,
+        VendorCertificate(
+            id="v1",
+            vendor="shred",
+            sha256="c" * 64,
+            size_bytes=2**40,
+            state="imported",
+            proposed_at=NOW,
+            proposed_by="it",
+            refusals=["the agreement has expired"],
+        ),
+        [VendorSerial(certificate_id="v1", serial="S-1", serial_key="S1", medium="m")],
+    )
 
 
 @pytest.fixture
