@@ -28,6 +28,7 @@ from orchestrator.errors import NotFoundError, RefusedError, StoppedError, Usage
 from orchestrator.keys.secret import Secret
 
 if TYPE_CHECKING:
+    from orchestrator.actions.ledger_opening import SiteLedger
     from orchestrator.catalog.database import Catalog
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.bucket.bucket import Bucket
@@ -119,6 +120,18 @@ class Site:
             create=create,
             clock=self.clock,
         )
+
+    @cached_property
+    def ledger(self) -> SiteLedger:
+        """The ledger that is written, opened when its log is first used.
+
+        Raises:
+            RefusedError: There is none yet, or it was lost.
+            DamageError: It cannot be read.
+        """
+        from orchestrator.actions.ledger_opening import open_ledger
+
+        return open_ledger(self.state_dir, self.keyring)
 
     @cached_property
     def restic(self) -> Binary:

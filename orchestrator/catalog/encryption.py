@@ -133,6 +133,10 @@ class Pseudonyms:
         """Return the key a file is looked up by, 32 lower-case hex digits."""
         return self._digest(b"path", _utf8(store), path).hex()[:PATH_KEY_LENGTH]
 
+    def subject(self, kind: str, value: str) -> str:
+        """Return the key a ledger's subject is looked up by, 32 lower-case hex digits."""
+        return self._digest(b"subject", _utf8(kind), _utf8(value)).hex()[:PATH_KEY_LENGTH]
+
     def _short(self, prefix: bytes, *parts: bytes) -> str:
         encoded = base64.b32encode(self._digest(prefix, *parts)[:10])
         return encoded.decode("ascii")[:PSEUDONYM_LENGTH].lower()

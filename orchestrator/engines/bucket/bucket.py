@@ -21,6 +21,7 @@ from orchestrator.engines.bucket.lock import (
 )
 from orchestrator.engines.bucket.place import BucketPlace
 from orchestrator.engines.bucket.probe import PROBE_FOLDER, Probe, ProbeResult
+from orchestrator.engines.bucket.records import Records
 from orchestrator.engines.bucket.settings import BucketSettings
 from orchestrator.engines.bucket.versions import VersionFact, list_versions
 from orchestrator.errors import RefusedError
@@ -105,6 +106,14 @@ class Bucket:
             known=known or {},
             config_digest=config_digest,
         )
+
+    def records(self, folder: str) -> Records:
+        """Return the files of a folder that are written once; no repository has its name.
+
+        Args:
+            folder: Key prefix below the copy's own, without slashes at its ends.
+        """
+        return Records(self._writer, self.settings.key_base(folder))
 
     def versions(self, repository: str) -> Iterator[VersionFact]:
         """Yield every version and delete marker of a repository, foreign names too.

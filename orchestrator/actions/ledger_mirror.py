@@ -1,0 +1,157 @@
+"""Keeping the catalog in step with the ledger: which occasions stand in it, what is still open.
+
+The ledger leads: whatever the catalog lacks, because it was restored or a process was killed
+between the two, is read from the ledger's own bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from orchestrator.actions.site import Site
+from orchestrator.catalog import ledger as rows
+from orchestrator.catalog.ledger_tables import Ledger
+from orchestrator.errors import DamageError, LockedError, OrchestratorError
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.entry import Entry
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 2000
+
+OCCASIONS: dict[str, tuple[str, ...]] = {
+    "backup.day": ("day", "store"),
+    "check.done": ("run",),
+    "drill.done": ("drill",),
+    "medium.overdue": ("medium", "due"),
+    "medium.received": ("medium", "event_at"),
+    "medium.registered": ("medium", "event_at"),
+    "medium.released": ("medium", "event_at"),
+    "medium.retired": ("medium", "event_at"),
+    "missed": ("job", "slot"),
+    "probe.done": ("copy", "probed_at"),
+}
+"""By type, the fields that make an occasion, which is recorded once."""
+
+
+def occasion_of(kind: str, body: object) -> str | None:
+    """Return under which name an entry of a type must not be recorded twice; None if it may."""
+    fields = OCCASIONS.get(kind)
+    if fields is None or not isinstance(body, dict) or any(body.get(f) is None for f in fields):
+        return None
+    return "|".join((kind, *(str(body[name]) for name in fields)))
+
+
+def catch_up(site: Site) -> None:
+    """Read what the catalog has not mirrored yet of the ledger that is written.
+
+    Raises:
+        DamageError: An entry cannot be read.
+        OrchestratorError: The catalog fails.
+    """
+    ledger = site.ledger
+    size = ledger.log.size
+    with site.catalog.reading() as session:
+        row = rows.current(session)
+    if row is None or row.number != ledger.number:
+        row = _register(site)
+    if row.mirrored >= size:
+        return
+    entries = enumerate(ledger.log.entries(row.mirrored, size), row.mirrored)
+    while part := list(islice(entries, _AT_ONCE)):
+        _mirror(site, part)
+
+
+def _mirror(site: Site, entries: Iterable[tuple[int, bytes]]) -> None:
+    found = [_mirrored(index, data) for index, data in entries]
+    with site.catalog.transaction() as session:
+        rows.mirror(session, site.ledger.number, found, upto=found[-1].index + 1)
+
+
+def catch_up_gently(site: Site) -> None:
+    """Catch up with entries that are durable already: a catalog that fails now does so later."""
+    try:
+        catch_up(site)
+    except OrchestratorError as error:
+        _log.warning("the catalog does not know the newest entries yet: %s", error.message)
+
+
+@contextmanager
+def alone(site: Site) -> Iterator[None]:
+    """Hold the right to look what is recorded and to record what is not.
+
+    Raises:
+        LockedError: Another process holds it for longer than `PATIENCE_S`.
+    """
+    from orchestrator.actions.lock import marked
+
+    until = site.clock.monotonic() + PATIENCE_S
+    while True:
+        with marked(site.lock_dir, "ledger-occasions") as held:
+            if held:
+                yield
+                return
+        if site.clock.monotonic() > until:
+            raise LockedError("another process is recording in the ledger and does not end")
+        site.check_stop()
+        site.stop.wait(_PAUSE_S)
+
+
+PATIENCE_S = 60.0
+_PAUSE_S = 0.05
+
+
+def _register(site: Site) -> Ledger:
+    now = site.clock.now()
+    ledger = site.ledger
+    row = Ledger(
+        number=ledger.number,
+        origin=ledger.origin,
+        vkey=ledger.verifier.vkey,
+        opened_at=now,
+        mirrored=0,
+    )
+    with site.catalog.transaction() as session:
+        rows.add(session, row, now=now)
+    return row
+
+
+def _mirrored(index: int, data: bytes) -> rows.Mirrored:
+    entry = parsed(index, data)
+    return rows.Mirrored(
+        index=index,
+        entry_id=entry.id,
+        type=entry.type,
+        at=entry.at,
+        occasion=occasion_of(entry.type, dict(entry.body)),
+        opens=is_act(entry),
+        settles=entry.intent,
+    )
+
+
+def is_act(entry: Entry) -> bool:
+    """Say whether an entry announces an act, whose outcome is to follow."""
+    from orchestrator.ledger.entry import ACTS
+
+    return entry.type in ACTS
+
+
+def parsed(index: int, data: bytes) -> Entry:
+    """Return an entry of the ledger.
+
+    Raises:
+        DamageError: It is none.
+    """
+    from orchestrator.ledger.entry import parse
+
+    try:
+        return parse(data)
+    except ValueError as error:
+        raise DamageError(
+            f"the ledger's entry {index} is none: it {error}", hint="orchestrator ledger verify"
+        ) from None
