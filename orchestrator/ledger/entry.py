@@ -1,12 +1,12 @@
 """Entries: what may be written into the ledger, and in which bytes.
 
-Pure. An entry is canonical JSON below 65,536 bytes with a type out of a closed set. It names nobody:
-what it is about stands in it as commitments, each with a salt of its own; whoever has the salt can
-show what was committed to (`Disclosure`), and with the salt deleted nobody can.
+Pure. An entry is canonical JSON below 65,536 bytes with a type out of a closed set. It names
+nobody: what it is about stands in it as commitments, each with a salt of its own; whoever has the
+salt can show what was committed to (`Disclosure`), and with the salt deleted nobody can.
 
-Every entry has ``v`` (1), ``type``, ``id`` (UUIDv7), ``at`` (UTC, milliseconds) and ``actor``; then,
-if there are any, ``subjects`` (kind -> commitments), ``evidence`` (name -> hash), ``note``, ``intent``
-(id of the entry that announced this outcome), and the fields that belong to the type.
+Every entry has ``v`` (1), ``type``, ``id`` (UUIDv7), ``at`` (UTC, milliseconds) and ``actor``;
+then, if there are any, ``subjects`` (kind -> commitments), ``evidence`` (name -> hash), ``note``,
+``intent`` (id of the entry that announced this outcome), and the fields that belong to the type.
 
 Source: RFC 8785; RFC 9562 section 5.7; RFC 3339.
 """
@@ -21,83 +21,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.ledger import canonical
+from orchestrator.ledger import canonical, entry_types
 from orchestrator.ledger.tiles import LARGEST_ENTRY
 
 VERSION = 1
 LONGEST_NOTE = 200
 SALT_SIZE = 16
 
-ACTS = frozenset(
-    {
-        "cache.purge",
-        "certificate.issue",
-        "disposal.execute",
-        "key.destroy",
-        "medium.retire",
-        "sanitization.run",
-    }
-)
-"""Acts that must not happen unrecorded: a verb, recorded as an intent before the act."""
-
-OUTCOMES = ("done", "failed", "interrupted")
-"""How an act ended: ``ACT.done`` and so on; interrupted if its process was gone before the end."""
-
-TYPES = frozenset(
-    {
-        *ACTS,
-        *(f"{act}.{outcome}" for act in ACTS for outcome in OUTCOMES),
-        "approval.given",
-        "approval.refused",
-        "backup.day",
-        "cache.purged",
-        "certificate.imported",
-        "certificate.issued",
-        "certificate.recorded",
-        "certificate.revoked",
-        "check.done",
-        "clock.jump",
-        "disposal.approved",
-        "disposal.complete",
-        "disposal.partial",
-        "disposal.planned",
-        "disposal.proposed",
-        "disposal.refused",
-        "disposal.residual",
-        "drill.done",
-        "drill.signed",
-        "evidence.imported",
-        "hold.placed",
-        "hold.released",
-        "key.created",
-        "key.destroyed",
-        "key.escrowed",
-        "key.rotated",
-        "key.unescrowed",
-        "key.unexpected",
-        "key.wrapped",
-        "ledger.anchored",
-        "ledger.closed",
-        "ledger.incident",
-        "ledger.opened",
-        "medium.overdue",
-        "medium.received",
-        "medium.registered",
-        "medium.rejected",
-        "medium.released",
-        "medium.retired",
-        "medium.sanitized",
-        "missed",
-        "probe.done",
-        "retention.adopted",
-        "sanitization.approved",
-        "sanitization.proposed",
-        "sanitization.recorded",
-        "sanitization.refused",
-        "sanitization.validated",
-    }
-)
-"""What an entry may be: acts and their outcomes, and in the past tense what else happened."""
+ACTS = entry_types.ACTS
+OUTCOMES = entry_types.OUTCOMES
+TYPES = entry_types.TYPES
 
 RESERVED = frozenset({"v", "type", "id", "at", "actor", "subjects", "evidence", "note", "intent"})
 """Fields that every type shares; a type's own fields have other names."""

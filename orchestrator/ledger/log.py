@@ -16,7 +16,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Any
 
 from orchestrator.errors import DamageError, RefusedError
 from orchestrator.ledger import checkpoint as checkpoints
-from orchestrator.ledger import disk, entry, tiles
+from orchestrator.ledger import disk, entry, remains
 from orchestrator.ledger.checkpoint import Checkpoint
 from orchestrator.ledger.edge import Edge
 from orchestrator.ledger.note import Signature, Signer, verifier_of
@@ -36,7 +36,6 @@ from orchestrator.ledger.reader import (
     Reader,
     read_checkpoint,
 )
-from orchestrator.ledger.tiles import WIDTH, Place
 
 LOCK = ".lock"
 """The lock file; its first byte says whether an append was begun and not finished."""
@@ -213,7 +212,7 @@ class Log:
             _mark(lock, _BEGUN)
             checkpoint = self._sign_onto(edge, entries)
             self._known = checkpoint, edge
-            self._remove_outgrown(before.size, checkpoint.size)
+            remains.remove_outgrown(self._folder, before.size, checkpoint.size)
             _mark(lock, _FINISHED)
         return Appended(before.size, checkpoint.size, checkpoint)
 
@@ -254,7 +253,7 @@ class Log:
             return self._known
         self._demand_newest(found)
         edge = Reader(self._folder, found).edge()
-        self._remove_left_over(found.size)
+        remains.remove_left_over(self._folder, found.size)
         if found.size:
             disk.keep(self._folder / CHECKPOINTS / str(found.size), self._folder / CHECKPOINT)
         self._known = found, edge
@@ -284,26 +283,6 @@ class Log:
                 "it was put back to an older state",
                 hint=DAMAGED_HINT,
             )
-
-    def _remove_left_over(self, size: int) -> None:
-        root = self._folder / "tile"
-        for path in list(disk.files_below(root, "tile/")):
-            place = tiles.parse_path(path)
-            if place is not None and (place.end > size or _is_outgrown(place, size)):
-                (self._folder / path).unlink()
-                with suppress(OSError):  # not empty
-                    (self._folder / path).parent.rmdir()
-
-    def _remove_outgrown(self, before: int, size: int) -> None:
-        # The full file holds all that the partial ones did. Failing to remove them harms nobody.
-        for place in [*tiles.right_edge(before), Place(tiles.ENTRIES, before // WIDTH)]:
-            if before % WIDTH and _is_outgrown(Place(place.level, place.index, 1), size):
-                folder = self._folder / f"{Place(place.level, place.index).path}.p"
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_outgrown(place: Place, size: int) -> bool:
-    return place.width < WIDTH and Place(place.level, place.index).end <= size
 
 
 def _mark(lock: int, state: bytes) -> None:

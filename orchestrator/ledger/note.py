@@ -12,7 +12,6 @@ import base64
 import binascii
 import hashlib
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -83,9 +82,6 @@ class SeedSigner:
     def sign(self, message: bytes) -> bytes:
         """Return the 64 bytes of an Ed25519 signature."""
         return self._key.sign(message)
-
-    def __repr__(self) -> str:
-        return f"SeedSigner({self._name!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +203,7 @@ def cosign(text: bytes, signer: Signer, *, timestamp: int) -> Signature:
 
 
 def cosigned_message(text: bytes, timestamp: int) -> bytes:
-    """Return what a witness signs.
-
-    Args:
-        text: The note's text.
-        timestamp: In seconds since the epoch.
-    """
+    """Return what a witness signs: the text, and the time in seconds since the epoch."""
     return b"cosignature/v1\ntime %d\n" % timestamp + text
 
 
@@ -292,12 +283,8 @@ def _parse_line(line: str) -> Signature:
 
 
 def _demand_name(name: str) -> None:
-    if not name or "+" in name or any(_is_space_or_control(character) for character in name):
+    if not name or "+" in name or any(character.isspace() for character in name):
         raise ValueError("is not the name of a key")
-
-
-def _is_space_or_control(character: str) -> bool:
-    return character.isspace() or unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp")
 
 
 def _is_valid(public_key: bytes, message: bytes, signature: bytes) -> bool:
