@@ -19,6 +19,7 @@ from orchestrator.sanitization.transcripts import ToolVerdict
 
 Verification = Literal["verified", "not_verified", "unverified", "attested"]
 
+_RANK: dict[Method, int] = {"clear": 1, "purge": 2, "destroy": 3}
 _NARROW = "plain writes do not reach spare and replaced cells of flash"
 
 
@@ -204,3 +205,33 @@ def _weigh(wanted: Technique, evidence: Evidence) -> tuple[list[str], list[str]]
         contrary += evidence.read_back.contrary
         unknown += evidence.read_back.unknown
     return contrary, unknown
+
+
+def reject_conditions(
+    wanted: Technique,
+    facts: Facts,
+    evidence: Evidence,
+    required: Method | None,
+    reached: Method | None,
+) -> list[str]:
+    """Return why the organization should reject the outcome, as far as it can be computed.
+
+    Args:
+        wanted: What was done.
+        facts: What the device was before.
+        evidence: What was seen.
+        required: The method that the organization asks for; None for any.
+        reached: The method that was reached.
+
+    Source: NIST SP 800-88 Rev. 2 lets the organization reject what could not be read, a technique
+    wrong for the medium, an outcome below the level asked for, and too narrow a scope.
+    """
+    found = []
+    if evidence.read_back is not None and evidence.read_back.unreadable:
+        found.append("unreadable: parts of the medium could not be read back")
+    if facts.kind not in wanted.kinds:
+        found.append("wrong technique: it does nothing that counts for this kind of medium")
+    if required is not None and (reached is None or _RANK[reached] < _RANK[required]):
+        found.append(f"below the level: {required} was asked for, {reached or 'none'} reached")
+    found += [flag for flag in _flags(wanted, facts) if flag.startswith("scope:")]
+    return found

@@ -16,7 +16,7 @@ from typing import Literal
 from orchestrator.errors import UsageError
 from orchestrator.sanitization.facts import KINDS, MAGNETIC, Capability, Kind
 
-Method = Literal["Clear", "Purge", "Destroy"]
+Method = Literal["clear", "purge", "destroy"]
 Condition = Literal["encrypted_from_first_write", "no_other_key_copies"]
 
 CONDITIONS: dict[Condition, str] = {
@@ -89,14 +89,14 @@ _TABLE = (
         "overwrite",
         "our own single pass of zeros over every addressable block, past the page cache",
         _DISKS,
-        _always("Clear"),
+        _always("clear"),
         leaves_zeros=True,
     ),
     Technique(
         "nwipe",
         "a single pass of zeros by nwipe, with its own verification",
         _DISKS,
-        _always("Clear"),
+        _always("clear"),
         leaves_zeros=True,
     ),
     Technique(
@@ -110,7 +110,7 @@ _TABLE = (
         "ata-secure-erase",
         "ATA SECURITY ERASE UNIT, normal",
         _ATA,
-        _always("Clear"),
+        _always("clear"),
         needs=("ata_security",),
         has_status=True,
     ),
@@ -118,7 +118,7 @@ _TABLE = (
         "ata-secure-erase-enhanced",
         "ATA SECURITY ERASE UNIT, enhanced",
         _ATA,
-        _magnetic("Purge", "Clear"),
+        _magnetic("purge", "clear"),
         needs=("ata_security", "ata_security_enhanced"),
         has_status=True,
     ),
@@ -127,7 +127,7 @@ _TABLE = (
             f"ata-sanitize-{short}",
             f"ATA SANITIZE, {words}",
             _ATA,
-            _always("Purge"),
+            _always("purge"),
             needs=(capability,),
             has_status=True,
             in_background=True,
@@ -138,7 +138,7 @@ _TABLE = (
         "nvme-format",
         "NVMe Format NVM, user data erase",
         _NVME,
-        _always("Clear"),
+        _always("clear"),
         needs=("nvme_format",),
         flag="the drive keeps no log of a format: only what was read back speaks for it",
     ),
@@ -146,7 +146,7 @@ _TABLE = (
         "nvme-format-crypto",
         "NVMe Format NVM, cryptographic erase",
         _NVME,
-        _always("Clear"),
+        _always("clear"),
         needs=("nvme_format", "nvme_format_crypto"),
         flag="the drive keeps no log of a format: only what was read back speaks for it",
     ),
@@ -155,7 +155,7 @@ _TABLE = (
             f"nvme-sanitize-{short}",
             f"NVMe Sanitize, {words}",
             _NVME,
-            _always("Purge"),
+            _always("purge"),
             needs=(capability,),
             has_status=True,
             in_background=True,
@@ -167,7 +167,7 @@ _TABLE = (
             f"scsi-sanitize-{short}",
             f"SCSI SANITIZE, {words}",
             _SCSI,
-            _always("Purge"),
+            _always("purge"),
             needs=("scsi_sanitize",),
             has_status=True,
             in_background=True,
@@ -182,15 +182,15 @@ _TABLE = (
         "luks-erase",
         "destroying every key slot of a LUKS container",
         _DISKS | {"file"},
-        _magnetic("Purge"),
+        _magnetic("purge"),
         needs=("luks",),
         has_status=True,
         conditions=("encrypted_from_first_write", "no_other_key_copies"),
         flag="cryptographic erase may not suit data that must stay secret for very long",
     ),
-    Technique("degauss", "degaussing", frozenset(MAGNETIC), _always("Purge"), measured=False),
+    Technique("degauss", "degaussing", frozenset(MAGNETIC), _always("purge"), measured=False),
     *(
-        Technique(name, says, _PHYSICAL, _always("Destroy"), measured=False)
+        Technique(name, says, _PHYSICAL, _always("destroy"), measured=False)
         for name, says in (
             ("shred", "shredding"),
             ("incinerate", "incineration"),
@@ -203,7 +203,7 @@ _TABLE = (
         "vendor-erase",
         "erasure by a vendor",
         _PHYSICAL,
-        _always("Clear"),
+        _always("clear"),
         measured=False,
         flag="what the vendor did in detail was not observed",
     ),
