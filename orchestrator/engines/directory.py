@@ -127,7 +127,7 @@ class DirectoryPlace:
             EngineError: Any other failure of the disk.
         """
         left = PIECE_BYTES if length is None else length
-        with self._opened(stored.file) as descriptor:
+        with self.opened(stored) as descriptor:
             while left > 0 and (piece := os.pread(descriptor, min(PIECE_BYTES, left), offset)):
                 offset += len(piece)
                 if length is not None:
@@ -179,7 +179,7 @@ class DirectoryPlace:
             EngineError: Any other failure of the disk.
         """
         self._guard()
-        with self._opened(stored.file) as descriptor:
+        with self.opened(stored) as descriptor:
             if not cached:
                 drop_cached(descriptor)
             return hash_descriptor(descriptor)[0]
@@ -229,7 +229,16 @@ class DirectoryPlace:
         return Checked(stored, True, None)
 
     @contextmanager
-    def _opened(self, file: RepositoryFile) -> Iterator[int]:
+    def opened(self, stored: StoredFile) -> Iterator[int]:
+        """Open one file for reading for the length of the block.
+
+        Raises:
+            NotFoundError: The file is not there.
+            UnreachableError: The disk went away.
+            CredentialError: Access is refused.
+            EngineError: Any other failure of the disk, in the block, too.
+        """
+        file = stored.file
         with disk_errors(self._copy, f"reading a {file.kind} file"):
             try:
                 with self._tree.file(_below(file), file.name) as descriptor:

@@ -8,10 +8,11 @@ restic's keys, of stores or of the catalog.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orchestrator.engines.layout import RepositoryFile
 
@@ -125,5 +126,21 @@ class Place(Protocol):
         Raises:
             UnreachableError: The place went away.
             EngineError: Any other failure.
+        """
+        ...
+
+
+@runtime_checkable
+class OpenPlace(Protocol):
+    """A place whose files can be had as open files: a folder's."""
+
+    def opened(self, stored: StoredFile) -> AbstractContextManager[int]:
+        """Open one file for reading for the length of the block; its descriptor.
+
+        Raises:
+            NotFoundError: The file is not there.
+            UnreachableError: The place went away.
+            CredentialError: Access is refused.
+            EngineError: Any other failure, of the block's own reading, too.
         """
         ...

@@ -1,30 +1,33 @@
-"""A read-only server of restic's REST protocol on a Unix socket.
+"""A read-only server of restic's REST protocol on a Unix socket, or on loopback with a login.
 
-Streams from a Place the very files it was told to show; chooses nothing, holds no key and writes
-nothing. A failing place is answered with 403, after which restic gives up at once, instead of
-trying for a quarter of an hour as after 5xx; `View.failure` then says what it was.
+Sends from a View the very files it was told to show; chooses nothing, holds no key of a
+repository and writes nothing. A failing place is answered with 403, after which restic gives up at
+once, instead of trying for a quarter of an hour as after 5xx; `View.failure` then says what it was.
 
 Source: restic documentation, "REST Backend" (doc/REST_backend.rst).
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import logging
+import os
 import re
 import socket
+import socketserver
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from orchestrator.engines.interface import Place, StoredFile
-from orchestrator.engines.meter import Meter
-from orchestrator.errors import EngineError, NotFoundError, OrchestratorError
+from orchestrator.engines.interface import StoredFile
+from orchestrator.engines.view import Region, View
+from orchestrator.errors import DamageError, EngineError, NotFoundError, OrchestratorError
 
 _VERSION_2 = "application/vnd.x.restic.rest.v2"
 _VERSION_1 = "application/vnd.x.restic.rest.v1"
@@ -35,63 +38,46 @@ _PATIENCE_S = 5.0
 log = logging.getLogger(__name__)
 
 
-class View:
-    """What is shown, and how it went.
+class RestServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    """One thread per connection; restic opens five.
 
     Args:
-        place: Where the bytes are.
-        files: What to show.
-        meter: What counts the traffic.
-
-    Attributes:
-        failure: The first failure of the place (or a cap of the meter); None if all went well.
-            After it, every read is refused.
+        address: Path of a Unix socket to make, or host and port.
+        view: What to show.
+        login: User and password that every request must carry; None where only the owner of a
+            socket's folder can get in.
     """
-
-    def __init__(self, place: Place, files: Iterable[StoredFile], meter: Meter) -> None:
-        self.place = place
-        self.meter = meter
-        self.failure: OrchestratorError | None = None
-        self._shown: dict[str, dict[str, StoredFile]] = {}
-        for stored in files:
-            self._shown.setdefault(stored.file.kind, {})[stored.file.name] = stored
-
-    def shown(self, kind: str) -> dict[str, StoredFile]:
-        """Return the shown files of a kind by name."""
-        return self._shown.get(kind, {})
-
-    def fail(self, error: OrchestratorError) -> None:
-        """Remember the first failure."""
-        if self.failure is None:
-            self.failure = error
-            log.warning("lens: %s", error.message)
-
-
-class _Span(NamedTuple):
-    """Which part of a file is asked for."""
-
-    first: int
-    length: int
-    partial: bool
-
-
-class RestServer(ThreadingMixIn, UnixStreamServer):
-    """One thread per connection; restic opens five."""
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, path: str, view: View) -> None:
+    def __init__(
+        self, address: str | tuple[str, int], view: View, *, login: tuple[str, str] | None = None
+    ) -> None:
         self.view = view
+        self.authorization: str | None = None
+        if login is not None:
+            credential = base64.b64encode(":".join(login).encode()).decode("ascii")
+            self.authorization = f"Basic {credential}"
         self._open: dict[socket.socket, threading.Thread] = {}
         self._lock = threading.Lock()
-        super().__init__(path, _Handler)
+        self._loopback = not isinstance(address, str)
+        self.address_family = socket.AF_INET if self._loopback else socket.AF_UNIX
+        super().__init__(address, _Handler)  # type: ignore[arg-type] # a socket's path, too
+
+    @property
+    def port(self) -> int:
+        """The port on loopback."""
+        return int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in a thread of its own, which `hang_up` knows."""
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
         )
+        if self._loopback:
+            # headers and content are sent apart: the second must not wait for an answer
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with self._lock:
             self._open[request] = thread
         thread.start()
@@ -117,6 +103,14 @@ class RestServer(ThreadingMixIn, UnixStreamServer):
         log.debug("lens: a connection broke", exc_info=True)
 
 
+class _Span(NamedTuple):
+    """Which part of a file is asked for."""
+
+    first: int
+    length: int
+    partial: bool
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers one connection's requests."""
 
@@ -129,6 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """A listing or a file's content."""
         self.server.view.meter.request()
+        if not self._may_enter():
+            return
         parts = urlsplit(self.path).path.lstrip("/").split("/")
         if len(parts) == 2 and parts[1] == "":
             self._list(parts[0])
@@ -141,9 +137,19 @@ class _Handler(BaseHTTPRequestHandler):
         """The lens is read-only: locks, uploads and deletions are refused."""
         self.server.view.meter.request()
         self.close_connection = True  # an upload's body is not read
-        self._answer(HTTPStatus.FORBIDDEN)
+        if self._may_enter():
+            self._answer(HTTPStatus.FORBIDDEN)
 
     do_POST = do_PUT = do_DELETE = do_PATCH = refuse
+
+    def _may_enter(self) -> bool:
+        expected = self.server.authorization
+        given = self.headers.get("Authorization") or ""
+        if expected is None or hmac.compare_digest(given.encode(), expected.encode()):
+            return True
+        self.close_connection = True
+        self._answer(HTTPStatus.UNAUTHORIZED)
+        return False
 
     def _list(self, kind: str) -> None:
         if kind not in _LISTED:
@@ -166,42 +172,76 @@ class _Handler(BaseHTTPRequestHandler):
         if stored is None or (len(parts) == 1) != (kind == "config"):
             self._answer(HTTPStatus.NOT_FOUND)
             return
-        size = stored.file.size_bytes
-        span = _span(self.headers.get("Range"), size)
-        if span is None:
-            self._answer(
-                HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
-                headers={"Content-Range": f"bytes */{size}"},
-            )
-        elif self.command == "HEAD":
-            self._begin(HTTPStatus.OK, size)
+        if self.command == "HEAD":
+            self._begin(HTTPStatus.OK, stored.file.size_bytes)
         elif view.failure is not None:
             self._answer(HTTPStatus.FORBIDDEN)
         else:
             view.meter.read(stored)
-            self._content(stored, span)
+            self._content(stored)
 
-    def _content(self, stored: StoredFile, span: _Span) -> None:
-        """Stream a file; what fails before the first byte is an answer, later it is a cut."""
+    def _content(self, stored: StoredFile) -> None:
+        """Send a file; what fails before the first byte is an answer, later it is a cut."""
         view = self.server.view
-        begun = False
+        self._begun = False
         try:
-            pieces = view.place.read(stored, offset=span.first, length=span.length)
-            for piece in _exactly(pieces, span.length):
-                view.meter.sent(len(piece))
-                if not begun:
-                    self._begin_span(stored, span)
-                    begun = True
-                self.wfile.write(piece)
+            stored = view.settled(stored)
+            size = stored.file.size_bytes
+            span = _span(self.headers.get("Range"), size)
+            if span is None:
+                headers = {"Content-Range": f"bytes */{size}"}
+                self._answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers=headers)
+            else:
+                self._send_span(stored, span)
         except NotFoundError:
-            self.close_connection = True
-            if not begun:
-                self._answer(HTTPStatus.NOT_FOUND)
+            self._break_off(HTTPStatus.NOT_FOUND)
+        except DamageError:
+            # Only this file is bad: the view knows, and the others may well be needed.
+            self._break_off(HTTPStatus.FORBIDDEN)
         except OrchestratorError as error:
             view.fail(error)
-            self.close_connection = True
-            if not begun:
-                self._answer(HTTPStatus.FORBIDDEN)
+            self._break_off(HTTPStatus.FORBIDDEN)
+
+    def _send_span(self, stored: StoredFile, span: _Span) -> None:
+        view = self.server.view
+        parts: Iterator[Region | bytes]
+        parts = iter(view.content(stored, offset=span.first, length=span.length))
+        for part in parts:
+            length = part.length if isinstance(part, Region) else len(part)
+            view.meter.sent(length)
+            if not self._begun:
+                self._begin_span(stored, span)
+                self._begun = True
+            if isinstance(part, Region):
+                self._send_region(part)
+            else:
+                self.wfile.write(part)
+        if not self._begun:  # an empty file
+            self._begin_span(stored, span)
+
+    def _send_region(self, region: Region) -> None:
+        """Let the kernel send a part of a file: it never passes through this process."""
+        done = 0
+        while done < region.length:
+            try:
+                count = os.sendfile(
+                    self.connection.fileno(),
+                    region.descriptor,
+                    region.offset + done,
+                    region.length - done,
+                )
+            except ConnectionError:
+                raise
+            except OSError as error:
+                raise EngineError(f"a file of the copy cannot be read: {error.strerror}") from error
+            if count == 0:
+                raise EngineError("a file of the copy became shorter while it was read")
+            done += count
+
+    def _break_off(self, status: HTTPStatus) -> None:
+        self.close_connection = True
+        if not self._begun:
+            self._answer(status)
 
     def _begin_span(self, stored: StoredFile, span: _Span) -> None:
         if not span.partial:
@@ -228,6 +268,8 @@ class _Handler(BaseHTTPRequestHandler):
     ) -> None:
         self.send_response_only(status)
         self.send_header("Content-Length", str(length))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         for name, value in (headers or {"Content-Type": "application/octet-stream"}).items():
             self.send_header(name, value)
         self.end_headers()
@@ -243,21 +285,3 @@ def _span(asked: str | None, size: int) -> _Span | None:
     else:
         first, last = int(found[1]), min(int(found[2] or size), size - 1)
     return _Span(first, last - first + 1, partial=True) if first <= last else None
-
-
-def _exactly(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
-    """Yield at least one piece and exactly `length` bytes.
-
-    Raises:
-        EngineError: The place gave fewer or more.
-    """
-    left = length
-    for piece in pieces:
-        left -= len(piece)
-        if left < 0:
-            break
-        yield piece
-    if left != 0:
-        raise EngineError("a file in the copy does not have the length it was listed with")
-    if length == 0:
-        yield b""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from orchestrator.engines.bucket.as_of import Recall, recall
 from orchestrator.engines.bucket.door import PIECE_BYTES, Door
 from orchestrator.engines.bucket.faults import is_passing
 from orchestrator.engines.bucket.lock import (
@@ -65,7 +67,9 @@ class BucketPlace:
         self._door = door
         self._base = base
         self._sweep = sweep
+        self._known = known
         self._selection = Selection(door, known, config_digest)
+        self.config_digest = config_digest
 
     @property
     def workers(self) -> int:
@@ -88,28 +92,41 @@ class BucketPlace:
     def list(self) -> Iterator[StoredFile]:
         """List every file in `layout.LIST_ORDER`, each with the version that is right.
 
-        A recorded version id wins; else the only version; else the version whose bytes have the
-        name's hash (for ``config`` the given hash, without one the oldest). Where no version is
-        right the oldest is listed, and whoever reads it finds the damage. A name of which only
-        delete markers are left is not listed.
+        As `Selection.choose`: where no version is right the oldest is listed, and whoever reads
+        it finds the damage. A name of which only delete markers are left is not listed.
 
         Raises:
             OrchestratorError: As `interface.Place.list`.
         """
-        for kind in LIST_ORDER:
-            below = "config" if kind == "config" else f"{kind}/"
-            for facts in by_key(list_versions(self._door, self._base, below=below)):
-                parsed = facts[0].parsed
-                versions = [fact for fact in facts if not fact.is_marker]
-                if parsed is None or not versions:
-                    continue
-                right = self._selection.choose(versions)
-                yield StoredFile(
-                    file=RepositoryFile(*parsed, right.size_bytes),
-                    version_id=right.version_id,
-                    versions=len(versions),
-                    hidden=facts[0].is_marker and facts[0].is_latest,
-                )
+        for facts in self._names():
+            parsed = facts[0].parsed
+            versions = [fact for fact in facts if not fact.is_marker]
+            if parsed is None or not versions:
+                continue
+            right = self._selection.choose(versions)
+            yield StoredFile(
+                file=RepositoryFile(*parsed, right.size_bytes),
+                version_id=right.version_id,
+                versions=len(versions),
+                hidden=facts[0].is_marker and facts[0].is_latest,
+            )
+
+    def recall(self, at: datetime | None = None) -> Recall:
+        """Say what was there at an instant, as far as that can be said without reading.
+
+        Args:
+            at: The instant, aware; None for now.
+
+        Raises:
+            OrchestratorError: As `interface.Place.list`.
+        """
+        return recall(self._names(), known=self._known, at=at)
+
+    def _names(self) -> Iterator[Sequence[VersionFact]]:
+        """Yield all versions and markers name by name, in `layout.LIST_ORDER`."""
+        below = ("config" if kind == "config" else f"{kind}/" for kind in LIST_ORDER)
+        listings = (list_versions(self._door, self._base, below=one) for one in below)
+        return by_key(chain.from_iterable(listings))
 
     def put(self, file: RepositoryFile, source: Path, digest: str) -> Receipt:
         """Store one file whole, locked, and read its size and lock back.
@@ -186,8 +203,6 @@ class BucketPlace:
         """
         key = self._base + stored.file.path
         return lengthen(self._door, key, self._version(stored), until)
-
-    # ---- uploading -------------------------------------------------------------------------
 
     @property
     def _copy(self) -> str:

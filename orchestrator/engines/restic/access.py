@@ -14,7 +14,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -89,6 +89,7 @@ class Access:
             uses a new one for each command.
         stop: Ends the running command when set.
         lock_wait_s: Seconds to wait for another's lock, 0 or more.
+        environment: What else restic's environment holds; only it and its user can read that.
     """
 
     binary: Binary
@@ -103,6 +104,7 @@ class Access:
     work_dir: Path | None = None
     stop: threading.Event | None = None
     lock_wait_s: int = 300
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def run(self, verb: Verb, on_stdout: Callable[[bytes], None] | None = None) -> Ended:
         """Run a command to its end; stale locks are removed once.
@@ -163,7 +165,7 @@ class Access:
         with self._password_pipe() as password_fd, self._work_dir() as work:
             finished = process.run(
                 self._argv(verb, password_fd, more),
-                env=_environment(work),
+                env=_environment(work) | dict(self.environment),
                 timeout_s=verb.timeout_s,
                 on_stdout=on_stdout,
                 on_stderr=complaints.take,
@@ -180,7 +182,7 @@ class Access:
         with self._password_pipe() as password_fd, self._work_dir() as work:
             finished = yield from process.stream(
                 self._argv(verb, password_fd, more),
-                env=_environment(work),
+                env=_environment(work) | dict(self.environment),
                 timeout_s=verb.timeout_s,
                 on_stderr=complaints.take,
                 pass_fds=self._fds(verb, password_fd),

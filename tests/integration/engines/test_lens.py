@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.client
 import json
@@ -16,7 +17,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
@@ -27,6 +28,7 @@ from orchestrator.engines.layout import LIST_ORDER, WRITE_ORDER, RepositoryFile,
 from orchestrator.engines.lens import Lens
 from orchestrator.engines.meter import Meter, Traffic
 from orchestrator.engines.restic.binary import Binary
+from orchestrator.engines.restic.repository import Repository
 from orchestrator.errors import EngineError, NotFoundError, UnreachableError
 from tests.support.object_lock import s3
 from tests.support.restic import PASSWORD, template
@@ -314,7 +316,7 @@ def test_sizes_are_told_without_reading(folder: Path) -> None:
         status, body, headers = asker.ask("HEAD", "/config")
         assert (status, body, headers["Content-Length"]) == (200, b"", "10")
         assert asker.ask("GET", f"/keys/{'a' * 64}")[:2] == (200, b"")
-        assert lens.traffic == Traffic(requests=2, reads=1, sent_bytes=0, files=1)
+        assert lens.traffic == Traffic(requests=2, reads=1, sent_bytes=0, files=1, fetches=1)
 
 
 @pytest.mark.parametrize(
@@ -410,11 +412,39 @@ def test_many_connections_are_served_at_once(folder: Path) -> None:
         assert lens.traffic.reads == 4
 
 
-def test_a_folder_name_too_long_for_a_socket_is_said(folder: Path, tmp_path: Path) -> None:
-    deep = tmp_path / ("x" * 120)
+@pytest.mark.parametrize("awkward", ["x" * 120, "with:colon"])
+def test_where_no_socket_can_be_it_listens_on_loopback_behind_a_password(
+    site: Site, tmp_path: Path, awkward: str
+) -> None:
+    deep = tmp_path / awkward
     deep.mkdir()
-    with pytest.raises(EngineError, match="too long"), Lens(FolderPlace(folder), folder=deep):
-        pass
+    with Lens(FolderPlace(site.repository), folder=deep) as lens:
+        assert lens.repository.startswith("rest:http://127.0.0.1:")
+        password = lens.environment["RESTIC_REST_PASSWORD"]
+        assert password not in lens.repository
+        engine = Repository(
+            site.binary,
+            lens.repository,
+            lambda: PASSWORD,
+            read_only=True,
+            environment=lens.environment,
+        )
+        assert len(engine.snapshots()) == 2
+        address = urlsplit(lens.repository.removeprefix("rest:"))
+        for given, expected in (
+            (None, 401),
+            (f"lens:{password[:-1]}", 401),
+            (f"lens:{password}", 404),
+        ):
+            asker = http.client.HTTPConnection(str(address.hostname), address.port, timeout=30)
+            headers = {}
+            if given is not None:
+                headers["Authorization"] = f"Basic {base64.b64encode(given.encode()).decode()}"
+            for method in ("GET", "DELETE") if expected == 401 else ("GET",):
+                asker.request(method, "/nothing/", headers=headers)
+                answer = asker.getresponse()
+                assert (answer.status, answer.read()) == (expected, b"")
+            asker.close()
     assert not list(deep.iterdir())
 
 
