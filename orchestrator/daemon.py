@@ -24,6 +24,7 @@ from apscheduler.triggers.base import BaseTrigger
 from orchestrator import schedule
 from orchestrator.actions.due import due_slot
 from orchestrator.actions.jobs import ORDER, JobResult, missed, run_slot
+from orchestrator.actions.missed import notice
 from orchestrator.actions.site import Site
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.config.jobs import Job, load_jobs
@@ -34,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 SWEEP_S = 300
 """How often the catalog is asked for slots that nobody has run."""
+
+NOTICE_S = 3600
+"""How often the catalog is asked for what was due and did not happen."""
 
 STOP_WITHIN_S = 60.0
 """How long running jobs may take to end after SIGTERM before the process leaves them."""
@@ -85,6 +89,7 @@ class Daemon:
         self._running: list[Site] = []
         self._queued: set[str] = set()
         self._guard = threading.Lock()
+        self._noticed_at: float | None = None
 
     def run_due(self) -> list[JobResult]:
         """Run every job with a slot that is due, one after the other.
@@ -121,6 +126,8 @@ class Daemon:
             timezone=site.config.timezone,
         )
         for job in jobs.values():
+            if job.schedule is None:
+                continue  # the sweep sees when it is due
             trigger = SlotTrigger(job.schedule, site.config.timezone)
             scheduler.add_job(self._fire, trigger, args=[job.name], id=f"job {job.name}")
         at_once = SystemClock().now()
@@ -185,10 +192,19 @@ class Daemon:
         try:
             for run in missed(site):
                 _log.warning("run %s was cut off; the next one goes on from there", run.id)
-            jobs = sorted(load_jobs(site.config).active.values(), key=_order)
+            active = load_jobs(site.config).active
+            self._notice(site, active)
+            jobs = sorted(active.values(), key=_order)
             return [job for job in jobs if due_slot(site, job) is not None]
         finally:
             site.catalog.dispose()
+
+    def _notice(self, site: Site, jobs: dict[str, Job]) -> None:
+        """Record what was missed: at the start, before it is made up for, and each hour."""
+        at = self._clock.monotonic()
+        if self._noticed_at is None or at - self._noticed_at >= NOTICE_S:
+            notice(site, jobs)
+            self._noticed_at = at
 
     def _sweep(self) -> None:
         """Find what is due and was missed, and run it in order in a thread of its own.

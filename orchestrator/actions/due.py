@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator import schedule
 from orchestrator.actions.lock import is_marked
+from orchestrator.actions.returned import returned
 from orchestrator.actions.site import Site
+from orchestrator.actions.targets import idle
 from orchestrator.catalog import runs, slots
 from orchestrator.config.jobs import Job
 
@@ -46,14 +48,16 @@ class JobFacts:
         last_slot: The newest slot that was claimed; None for none.
         last_outcome: How that ended, or `running`; None without a slot.
         missed: Slots of the last `MISSED_WITHIN` that nobody ran.
-        next_at: The next slot.
+        next_at: The next slot; None if nobody can know.
+        idle: Why it has nothing to do on this site; None if it has.
     """
 
     job: Job
     last_slot: str | None
     last_outcome: str | None
     missed: int
-    next_at: datetime
+    next_at: datetime | None
+    idle: str | None
 
 
 def listing(site: Site, jobs: dict[str, Job]) -> list[JobFacts]:
@@ -72,10 +76,17 @@ def listing(site: Site, jobs: dict[str, Job]) -> list[JobFacts]:
                     last.slot if last is not None else None,
                     outcome,
                     slots.count_missed(session, job.name, since=slot_name(now - MISSED_WITHIN)),
-                    schedule.next_due(job.schedule, site.config.timezone, now),
+                    _next(site, job, now),
+                    idle(site, job),
                 )
             )
     return found
+
+
+def _next(site: Site, job: Job, now: datetime) -> datetime | None:
+    if job.schedule is None or idle(site, job) is not None:
+        return None
+    return schedule.next_due(job.schedule, site.config.timezone, now)
 
 
 def due_slot(site: Site, job: Job) -> str | None:
@@ -83,8 +94,11 @@ def due_slot(site: Site, job: Job) -> str | None:
 
     After a pause, however long, one slot is due: the newest. A job that has never run is due at
     once, for its newest slot in the past: a new site wants its first backup now. A slot that was
-    begun and cut off, by a crash or by the end of the daemon, is due again.
+    begun and cut off, by a crash or by the end of the daemon, is due again. A job that has nothing
+    to do on this site is never due.
     """
+    if idle(site, job) is not None:
+        return None
     now = site.clock.now()
     with site.catalog.reading() as session:
         ahead = slots.last_slot(session, job.name)
@@ -95,12 +109,19 @@ def due_slot(site: Site, job: Job) -> str | None:
     with site.catalog.reading() as session:
         last = slots.last_slot(session, job.name)
     after = now - LONGEST_LOOK_BACK if last is None else datetime.fromisoformat(last.slot)
-    due = schedule.latest_due(job.schedule, site.config.timezone, after, now)
+    due = _newest(site, job, after, now)
     if due is not None:
         return slot_name(due)
     if last is None or last.ended_at is not None or is_marked(site.lock_dir, mark_of(job)):
         return None
     return last.slot
+
+
+def _newest(site: Site, job: Job, after: datetime, now: datetime) -> datetime | None:
+    if job.schedule is not None:
+        return schedule.latest_due(job.schedule, site.config.timezone, after, now)
+    newest = max((one.written_at for one in returned(site, job)), default=after)
+    return newest if slot_name(newest) > slot_name(after) else None
 
 
 def slot_name(at: datetime) -> str:
@@ -141,6 +162,8 @@ def take(site: Site, job: Job, slot: str) -> int | None:
 
 def _note_missed(site: Site, session: Session, job: Job, between: tuple[str, str]) -> None:
     """Record the slots after one and before another, as far back as misses are counted."""
+    if job.schedule is None:
+        return
     first, last = map(datetime.fromisoformat, between)
     at = max(first, last - MISSED_WITHIN)
     found: list[str] = []

@@ -11,7 +11,9 @@ from orchestrator.actions.due import mark_of, take
 from orchestrator.actions.lock import marked
 from orchestrator.actions.run import Occasion, close_unfinished
 from orchestrator.actions.site import Site
+from orchestrator.actions.targets import copies_of, stores_of
 from orchestrator.catalog import runs, slots
+from orchestrator.catalog.runs import Outcome
 from orchestrator.catalog.tables import Run
 from orchestrator.config.jobs import Action, Job
 from orchestrator.errors import DamageError, OrchestratorError, StoppedError
@@ -25,6 +27,7 @@ ORDER: tuple[Action, ...] = (
     "extend",
     "check",
     "probe",
+    "drill",
     "rotate",
     "status",
 )
@@ -61,10 +64,12 @@ class _Shortfall:
     Attributes:
         message: What fell short, on which store or copy.
         exit_code: What the action's own command would answer.
+        outcome: What that makes of the job.
     """
 
     message: str
     exit_code: int = 3
+    outcome: Outcome = "partial"
 
 
 def run_slot(site: Site, job: Job, slot: str) -> JobResult | None:
@@ -127,7 +132,7 @@ def _do(site: Site, job: Job, occasion: Occasion) -> JobResult:
     finally:
         watchdog.cancel()
     if shortfall is not None:
-        return JobResult(job.name, slot, "partial", shortfall.message, shortfall.exit_code)
+        return JobResult(job.name, slot, shortfall.outcome, shortfall.message, shortfall.exit_code)
     return JobResult(job.name, slot, "succeeded", None, 0)
 
 
@@ -139,32 +144,25 @@ def missed(site: Site) -> list[Run]:
     return [run for run in found if run is not None]
 
 
-def _stores(site: Site, job: Job) -> list[str]:
-    return [name for name in site.config.stores if job.selects_store(name)]
-
-
-def _copies(site: Site, job: Job) -> list[str]:
-    return [name for name, copy in site.config.copies.items() if job.selects_copy(name, copy.role)]
-
-
 def _back_up(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
-    results = backup.back_up(site, _stores(site, job), copies=_copies(site, job), occasion=occasion)
+    results = backup.back_up(
+        site, stores_of(site, job), copies=copies_of(site, job), occasion=occasion
+    )
     return _of_stores([(result.store, result.outcome) for result in results])
 
 
 def _replicate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
-    first = site.config.primary.name
-    names = [name for name in _copies(site, job) if name != first]
+    names = copies_of(site, job)
     if not names:
         return None
-    results = replicate.replicate(site, _stores(site, job), copies=names, occasion=occasion)
+    results = replicate.replicate(site, stores_of(site, job), copies=names, occasion=occasion)
     return _of_stores([(result.store, result.outcome) for result in results])
 
 
 def _check(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     part = check.slice_of_today(site, job.slices)
     _, results = check.check(
-        site, _stores(site, job), names=_copies(site, job), part=part, occasion=occasion
+        site, stores_of(site, job), names=copies_of(site, job), part=part, occasion=occasion
     )
     bad = sorted({result.copy for result in results if result.damaged})
     unread = sorted({r.copy for r in results if r.state == "unknown" or r.detail})
@@ -175,14 +173,14 @@ def _check(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
 
 def _extend(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     def one(name: str) -> _Shortfall | None:
-        stores = _stores(site, job)
+        stores = stores_of(site, job)
         _, results = bucket.extend(site, name, stores, occasion=occasion)
         if site.bucket_config(name).sweeper is not None:
             sweep.sweep(site, name, stores, occasion=occasion)
         failed = sum(result.failed for result in results)
         return _Shortfall(f"copy {name}: {failed} locks not extended") if failed else None
 
-    return _each(_immutable(site, job), one)
+    return _each(copies_of(site, job), one)
 
 
 def _probe(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
@@ -193,26 +191,38 @@ def _probe(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
         code = DamageError.exit_code if verdict == "breached" else 3
         return _Shortfall(f"copy {name}: tamper probe {verdict}", code)
 
-    return _each(_immutable(site, job), one)
+    return _each(copies_of(site, job), one)
+
+
+def _drill(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
+    from orchestrator.actions.drill_jobs import drill_all
+
+    results = drill_all(site, job, occasion)
+    bad = [result for result in results if result.verdict != "verified"]
+    if not bad:
+        return None
+    words = "; ".join(
+        f"store {one.store}, copy {one.copy}: {one.verdict}: {one.reason}" for one in bad
+    )
+    codes = {one.exit_code for one in bad}
+    code = DamageError.exit_code if DamageError.exit_code in codes else max(codes)
+    ran = any(result.verdict != "could_not_run" for result in results)
+    return _Shortfall(words, code, "partial" if ran else "failed")
 
 
 def _rotate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     def one(store: str) -> None:
         rotate.rotate(site, [store], dry_run=False, occasion=occasion)
 
-    return _each(_stores(site, job), one)
+    return _each(stores_of(site, job), one)
 
 
 def _status(site: Site, job: Job, _occasion: Occasion) -> _Shortfall | None:
-    found = status.status(site, _stores(site, job))
+    found = status.status(site, stores_of(site, job))
     status.record_status(site, found)
     return _of_stores(
         [(one.store, "succeeded" if one.verdict == "met" else one.verdict) for one in found]
     )
-
-
-def _immutable(site: Site, job: Job) -> list[str]:
-    return [name for name in _copies(site, job) if site.config.copies[name].role == "immutable"]
 
 
 def _each(names: list[str], one: Callable[[str], _Shortfall | None]) -> _Shortfall | None:
@@ -249,6 +259,7 @@ _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "check": _check,
     "extend": _extend,
     "probe": _probe,
+    "drill": _drill,
     "rotate": _rotate,
     "status": _status,
 }

@@ -54,3 +54,19 @@ def mark_recorded(session: Session, events: Iterable[MissedEvent], *, now: dt.da
             .where(col(MissedEvent.job) == event.job, col(MissedEvent.slot) == event.slot)
             .values(recorded_at=now)
         )
+
+
+def drop_future(session: Session, *, after: dt.datetime) -> int:
+    """Forget events that are due later than `after`: a clock that was wrong noticed them.
+
+    What stands in the ledger stays.
+
+    Returns:
+        How many there were.
+    """
+    dropped = session.connection().execute(
+        sa.delete(MissedEvent).where(
+            col(MissedEvent.due_at) > after, col(MissedEvent.recorded_at).is_(None)
+        )
+    )
+    return dropped.rowcount

@@ -115,6 +115,33 @@ def most_attempts(session: Session, job: str, *, slot: str) -> int:
     return session.exec(query).one() or 0
 
 
+def outcomes_of_slot(session: Session, job: str, *, slot: str) -> set[str]:
+    """Return how the runs of a slot of a job ended."""
+    query = select(Run.outcome).where(
+        col(Run.job) == job, col(Run.slot) == slot, col(Run.outcome).is_not(None)
+    )
+    return {str(outcome) for outcome in session.exec(query)}
+
+
+def ended_well(session: Session, job: str, *, after: dt.datetime, before: dt.datetime) -> bool:
+    """Say whether a run that was made by hand for a job began in a time and ended well.
+
+    Args:
+        session: Any session.
+        job: The job.
+        after: Begun then or later.
+        before: Begun before.
+    """
+    query = select(sa.func.count()).where(
+        col(Run.job) == job,
+        col(Run.slot).is_(None),
+        col(Run.started_at) >= after,
+        col(Run.started_at) < before,
+        col(Run.outcome).in_(("succeeded", "partial")),
+    )
+    return session.exec(query).one() > 0
+
+
 def steps(session: Session, run_id: str) -> Sequence[RunStep]:
     """Return a run's steps in order."""
     query = select(RunStep).where(col(RunStep.run_id) == run_id).order_by(col(RunStep.seq))

@@ -138,6 +138,14 @@ def last_slot(session: Session, job: str) -> JobSlot | None:
     return session.exec(query).first()
 
 
+def last_well(session: Session, job: str) -> str | None:
+    """Return the greatest slot of a job that was done, wholly or in part; None for none."""
+    query = select(sa.func.max(JobSlot.slot)).where(
+        col(JobSlot.job) == job, col(JobSlot.outcome).in_(("succeeded", "partial"))
+    )
+    return session.exec(query).one()
+
+
 def count_missed(session: Session, job: str, *, since: str) -> int:
     """Return how many slots of a job were missed from one on."""
     query = select(sa.func.count()).where(

@@ -20,7 +20,7 @@ def job() -> None:
 def list_jobs(invocation: Invocation) -> None:
     """Show every job with its origin, its last and its next run."""
     from orchestrator.actions.due import listing
-    from orchestrator.config.jobs import load_jobs
+    from orchestrator.config.jobs import MEDIUM_RETURNS, load_jobs
 
     site = invocation.open_site()
     jobs = load_jobs(site.config)
@@ -33,6 +33,7 @@ def list_jobs(invocation: Invocation) -> None:
                         "name": one.job.name,
                         "action": one.job.action,
                         "schedule": one.job.schedule,
+                        "when": None if one.job.schedule else MEDIUM_RETURNS,
                         "stores": one.job.stores or "all",
                         "copies": one.job.copies or "all",
                         "max_duration_s": one.job.max_duration.total_seconds(),
@@ -41,6 +42,7 @@ def list_jobs(invocation: Invocation) -> None:
                         "last_outcome": one.last_outcome,
                         "missed": one.missed,
                         "next_at": one.next_at,
+                        "idle": one.idle,
                     }
                     for one in found
                 ],
@@ -54,7 +56,7 @@ def list_jobs(invocation: Invocation) -> None:
             [
                 one.job.name,
                 one.job.action,
-                one.job.schedule,
+                one.job.schedule or MEDIUM_RETURNS,
                 one.job.origin,
                 one.last_slot,
                 one.last_outcome,
@@ -64,6 +66,9 @@ def list_jobs(invocation: Invocation) -> None:
             for one in found
         ],
     )
+    for one in found:
+        if one.idle:
+            render.say(f"{one.job.name}: {one.idle}")
 
 
 @job.command("run")

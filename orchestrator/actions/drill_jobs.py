@@ -1,0 +1,96 @@
+"""Drills that a job makes: from which copy, of which slice, with which kit."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestrator.actions.attach import look
+from orchestrator.actions.drill import Wish, drill, drill_from_kit
+from orchestrator.actions.returned import returned
+from orchestrator.actions.run import Occasion
+from orchestrator.actions.site import Site
+from orchestrator.actions.targets import copies_of, stores_of
+from orchestrator.catalog import drill_history
+from orchestrator.config.jobs import Job
+from orchestrator.config.site import OfflineCopy
+from orchestrator.drills.result import DrillResult
+from orchestrator.errors import AbsentCopyError, NotFoundError
+from orchestrator.keys.kit import TEXT_NAME
+
+
+def drill_all(site: Site, job: Job, occasion: Occasion) -> list[DrillResult]:
+    """Make the drills of a job, one after the other: one that fails keeps no other from its turn.
+
+    Args:
+        site: The site.
+        job: A job whose action is ``drill``.
+        occasion: Why they happen.
+
+    Raises:
+        AbsentCopyError: No medium has come back.
+        NotFoundError: The kit is not on this machine.
+        StoppedError: The work was told to stop.
+        OrchestratorError: A drill could not even begin.
+    """
+    if job.schedule is None:
+        back = returned(site, job)
+        if not back:
+            raise AbsentCopyError(
+                "no medium has come back and was written since it was last drilled",
+                hint="connect one, then: orchestrator replicate",
+            )
+        return [
+            drill(site, Wish(store=one.store, copy=one.copy), occasion=occasion) for one in back
+        ]
+    found = []
+    for store in stores_of(site, job):
+        for copy in _chosen(site, job):
+            if job.drill.from_kit:
+                found.append(drill_from_kit(site, _kit(site, job), store, copy, occasion=occasion))
+            else:
+                found.append(drill(site, _wish(site, job, store, copy), occasion=occasion))
+    return found
+
+
+def next_slice(site: Site, store: str, copy: str, slices: int) -> str:
+    """Return the scope of the slice whose turn it is: the one that was restored longest ago.
+
+    A slice that could not be restored keeps its turn, so that so many drills cover everything
+    however many were missed.
+    """
+    with site.catalog.reading() as session:
+        done = drill_history.last_by_scope(session, store, copy)
+    never = datetime.min.replace(tzinfo=UTC)
+    return min((f"{n}/{slices}" for n in range(1, slices + 1)), key=lambda n: done.get(n, never))
+
+
+def _wish(site: Site, job: Job, store: str, copy: str) -> Wish:
+    scope = next_slice(site, store, copy, job.slices) if job.slices > 1 else "all"
+    return Wish(store=store, copy=copy, scope=scope, random_within=job.drill.random_within)
+
+
+def _chosen(site: Site, job: Job) -> list[str]:
+    names = copies_of(site, job)
+    if job.drill.pick == "each":
+        return names
+    # An offline copy that is away is no candidate: drawing it would only waste the day.
+    there = [name for name in names if not _is_away(site, name)]
+    return [secrets.choice(there or names)]
+
+
+def _is_away(site: Site, name: str) -> bool:
+    copy = site.config.copies[name]
+    return isinstance(copy, OfflineCopy) and not copy.mount and not look(site, copy)
+
+
+def _kit(site: Site, job: Job) -> Path:
+    kit = job.drill.kit or site.state_dir / "recovery-kit" / TEXT_NAME
+    if not kit.exists():
+        raise NotFoundError(
+            "the recovery kit is not on this machine, which is as it should be: fetch it for a "
+            "drill and lock it away again",
+            hint="orchestrator drill run STORE --kit FILE",
+        )
+    return kit
