@@ -19,6 +19,7 @@ from orchestrator.errors import DamageError, LockedError, OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.ledger.entry import Entry
+    from orchestrator.ledger.reader import StoredEntry
 
 _log = logging.getLogger(__name__)
 
@@ -55,20 +56,20 @@ def catch_up(site: Site) -> None:
         OrchestratorError: The catalog fails.
     """
     ledger = site.ledger
-    size = ledger.log.size
+    reader = ledger.reader()
     with site.catalog.reading() as session:
         row = rows.current(session)
     if row is None or row.number != ledger.number:
         row = _register(site)
-    if row.mirrored >= size:
+    if row.mirrored >= reader.checkpoint.size:
         return
-    entries = enumerate(ledger.log.entries(row.mirrored, size), row.mirrored)
+    entries = reader.entries(row.mirrored)
     while part := list(islice(entries, _AT_ONCE)):
         _mirror(site, part)
 
 
-def _mirror(site: Site, entries: Iterable[tuple[int, bytes]]) -> None:
-    found = [_mirrored(index, data) for index, data in entries]
+def _mirror(site: Site, entries: Iterable[StoredEntry]) -> None:
+    found = [_mirrored(stored.index, stored.data) for stored in entries]
     with site.catalog.transaction() as session:
         rows.mirror(session, site.ledger.number, found, upto=found[-1].index + 1)
 

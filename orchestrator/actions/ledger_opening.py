@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.keys.keyring import Keyring
     from orchestrator.ledger.log import Log
     from orchestrator.ledger.note import SeedSigner, Verifier
+    from orchestrator.ledger.reader import Reader
 
 FOLDER = "ledger"
 """Name of the ledger's folder in the state folder."""
@@ -47,11 +48,13 @@ class SiteLedger:
         number: 1 for the site's first.
         folder: Where it is.
         signer: Its key.
+        is_compared: It was compared with what is known outside, and may be signed.
     """
 
     number: int
     folder: Path
     signer: SeedSigner
+    is_compared: bool = False
 
     @property
     def origin(self) -> str:
@@ -72,10 +75,22 @@ class SiteLedger:
         Raises:
             DamageError: What is on the disk is not what was signed.
             LockedError: Another process is writing and does not end.
+            EngineError: The disk refuses.
         """
         from orchestrator.ledger.log import Log
 
         return Log.open(self.folder, self.signer)
+
+    def reader(self) -> Reader:
+        """Return the ledger as it is now, to be read.
+
+        Raises:
+            DamageError: Its checkpoint is missing, or was not signed by its key.
+            EngineError: The disk refuses.
+        """
+        from orchestrator.ledger.reader import Reader, read_checkpoint
+
+        return Reader(self.folder, read_checkpoint(self.folder, [self.verifier]))
 
 
 def ledger_path(state_dir: Path) -> Path:
@@ -92,6 +107,13 @@ def newest_number(keyring: Keyring) -> int:
     """Return the number of the newest ledger that the keyring has a key for; 0 for none."""
     found = (_KEY_NAME.fullmatch(one.name) for one in keyring.entries() if one.purpose == "site")
     return max((int(match[1]) for match in found if match), default=0)
+
+
+def new_origin(practice: str, keyring_id: str, number: int) -> str:
+    """Return the name of a site's ledger: two practices of one name differ by their keyrings."""
+    from orchestrator.ledger.checkpoint import origin_of
+
+    return origin_of(f"{practice[:48]} {keyring_id[:8]}", number)
 
 
 def open_ledger(state_dir: Path, keyring: Keyring) -> SiteLedger:
@@ -138,7 +160,7 @@ def make_ledger(state_dir: Path, keyring: Keyring, *, origin: str, now: datetime
     if number == 0 and folder.exists():
         raise _without_key(folder)
     if number == 0:
-        begin(state_dir, keyring, number=1, origin=origin, now=now, body={})
+        begin(state_dir, keyring, number=1, origin=origin, now=now)
         return True
     if folder.exists():
         return False
@@ -154,7 +176,7 @@ def begin(
     number: int,
     origin: str,
     now: datetime,
-    body: Mapping[str, Any],
+    opening: Mapping[str, Any] | None = None,
     actor: str = "system",
 ) -> SiteLedger:
     """Make a ledger with its first entry and put it in its place, which must be free.
@@ -167,30 +189,21 @@ def begin(
         number: Its number.
         origin: Its name.
         now: The time of its first entry.
-        body: What its first entry says besides its name and key.
+        opening: What its first entry says besides its name and key.
         actor: Who opens it.
 
     Raises:
         RefusedError: The keyring has a key of this number already.
         EngineError: The disk refuses.
     """
-    from orchestrator.ledger.entry import Entry, build, new_id
     from orchestrator.ledger.log import Log
-    from orchestrator.ledger.note import SeedSigner, verifier_of
+    from orchestrator.ledger.note import SeedSigner
 
     seed = os.urandom(_SEED_BYTES)
     signer = SeedSigner(origin, seed)
     part = state_dir / _UNFINISHED
     _clear(part)
-    opened = Entry(
-        type="ledger.opened",
-        id=new_id(now),
-        at=now,
-        actor=actor,
-        body={"origin": origin, "vkey": verifier_of(signer).vkey, **body},
-    )
-    with Log.create(part, signer, now=now) as log:
-        log.append([build(opened)])
+    Log.create(part, signer, now=now, actor=actor, opening=opening)
     # The key last: a ledger without one is thrown away, one with it is kept.
     keyring.add_site_secret(f"ledger-{number}", seed)
     if not finish(state_dir, keyring, number):

@@ -89,12 +89,12 @@ def record_new(site: Site, events: Sequence[Event]) -> list[Recorded]:
         return []
     with ledger_mirror.alone(site):
         ledger_mirror.catch_up(site)
-        by_name = {
-            ledger_mirror.occasion_of(event.type, dict(event.body)): event for event in events
-        }
+        named = [
+            (ledger_mirror.occasion_of(event.type, dict(event.body)), event) for event in events
+        ]
         with site.catalog.reading() as session:
-            known = rows.seen(session, {name for name in by_name if name is not None})
-        return record(site, [event for name, event in by_name.items() if name not in known])
+            known = rows.seen(session, {name for name, _ in named if name is not None})
+        return record(site, [event for name, event in named if name not in known])
 
 
 @contextmanager
@@ -158,7 +158,7 @@ class _Draft:
 
 
 def _append(site: Site, drafts: Sequence[_Draft]) -> list[Recorded]:
-    from orchestrator.actions.anchor import demand_signable
+    from orchestrator.actions.ledger_outside import demand_signable
 
     if not drafts:
         return []
@@ -227,12 +227,9 @@ def _clock_jump(site: Site, now: datetime) -> list[_Draft]:
     Entries are in order by their numbers. A time is what the clock showed, also when it is
     wrong: one made up to look right would be a lie in an evidence.
     """
-    log = site.ledger.log
-    size = log.size
-    if size == 0:
-        return []
-    (data,) = log.entries(size - 1, size)
-    last = ledger_mirror.parsed(size - 1, data).at
+    reader = site.ledger.reader()
+    newest = reader.checkpoint.size - 1
+    last = ledger_mirror.parsed(newest, reader.entry(newest)).at
     behind = last - now
     if behind <= CLOCK_TOLERANCE:
         return []

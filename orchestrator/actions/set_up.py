@@ -110,13 +110,13 @@ def make_state(site: Site) -> list[str]:
 
 
 def complete(site: Site) -> SetUp:
-    """Make every local copy's folder, every store's repository, and the recovery kit.
+    """Make every local copy's folder, every store's repository, ledger and recovery kit.
 
     Args:
         site: The site, with state folder, keyring and catalog.
 
     Raises:
-        RefusedError: A copy's folder belongs to another site.
+        RefusedError: A copy's folder belongs to another site, or the ledger was lost.
         OrchestratorError: A repository cannot be made.
     """
     made = make_state(site)
@@ -134,8 +134,29 @@ def complete(site: Site) -> SetUp:
         for store in site.config.stores:
             if _make_repository(site, store):
                 made.append(f"repository of store {store}")
+        if _make_ledger(site):
+            made.append("ledger")
         kit = refresh_kit(site)
     return SetUp(site.config.path, site.state_dir, kit.text, kit.html, made)
+
+
+def _make_ledger(site: Site) -> bool:
+    """Make the site's ledger, which is made once and never again.
+
+    Raises:
+        RefusedError: It was made, and is gone.
+    """
+    from orchestrator.actions import ledger_mirror
+    from orchestrator.actions.ledger_opening import make_ledger, new_origin
+
+    made = make_ledger(
+        site.state_dir,
+        site.keyring,
+        origin=new_origin(site.config.name, site.keyring.id, 1),
+        now=site.clock.now(),
+    )
+    ledger_mirror.catch_up(site)
+    return made
 
 
 def _make_copy(folder: Path, name: str, site_id: str) -> None:

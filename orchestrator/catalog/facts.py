@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from orchestrator.catalog.bulk import upsert
@@ -24,3 +25,8 @@ def starting_with(session: Session, prefix: str) -> dict[str, str]:
     """Return the values of all facts whose key begins with `prefix`."""
     query = select(SiteFact).where(col(SiteFact.key).startswith(prefix, autoescape=True))
     return {fact.key: fact.value for fact in session.exec(query)}
+
+
+def drop(session: Session, key: str) -> None:
+    """Take a fact back, if it is there."""
+    session.connection().execute(sa.delete(SiteFact).where(col(SiteFact.key) == key))

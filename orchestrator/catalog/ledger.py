@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -34,7 +35,8 @@ class Subject(NamedTuple):
     value: str
 
 
-class Mirrored(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Mirrored:
     """What the catalog keeps of an entry that stands in the ledger.
 
     Attributes:
