@@ -28,6 +28,7 @@ class Certificate(Row, table=True):
     record_sha256: str
     drafted_at: dt.datetime
     ledger_origin: str
+    ledger_size: int = big()
     recorded_index: int | None = big(default=None)
     pdf_sha256: str | None = None
     issued_index: int | None = big(default=None)

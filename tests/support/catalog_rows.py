@@ -136,6 +136,7 @@ def certificate_row(number: str, **changes: object) -> Certificate:
         "record_sha256": "d" * 64,
         "drafted_at": NOW,
         "ledger_origin": "ledger.test/disposal/1",
+        "ledger_size": 1,
     }
     return Certificate(**(values | changes))
 

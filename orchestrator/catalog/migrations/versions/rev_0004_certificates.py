@@ -39,6 +39,7 @@ def _own() -> None:
         sa.Column("record_sha256", sa.String(), nullable=False),
         sa.Column("drafted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ledger_origin", sa.String(), nullable=False),
+        sa.Column("ledger_size", _BIG, nullable=False),
         sa.Column("recorded_index", _BIG, nullable=True),
         sa.Column("pdf_sha256", sa.String(), nullable=True),
         sa.Column("issued_index", _BIG, nullable=True),

@@ -1,0 +1,381 @@
+"""Issuing certificates: record → ledger → PDF → signature → ledger.
+
+Each step is durable before the next one begins, and each can be found done. A kill between two of
+them leaves either a draft, which claims nothing and is voided, or a recorded certificate, which the
+next run finishes (`settle`). Numbers are never given out twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import __version__
+from orchestrator.actions import certificate_files as places
+from orchestrator.actions.certificate_ledger import Book, SiteBook
+from orchestrator.actions.record import Event
+from orchestrator.actions.site import SYSTEM, Site
+from orchestrator.catalog import certificates as rows
+from orchestrator.catalog.certificate_tables import Certificate as Row
+from orchestrator.errors import OrchestratorError, RefusedError, StoppedError, UsageError
+
+if TYPE_CHECKING:
+    from orchestrator.certificates.parts import Part, Person
+    from orchestrator.certificates.record import (
+        Act,
+        KeyDestruction,
+        MediaSanitization,
+        RecordDisposal,
+    )
+
+PRODUCT = "imaging-orchestrator"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate and how far it has come.
+
+    Attributes:
+        number: Such as ``2026-0001``.
+        kind: ``record_disposal``, ``media_sanitization`` or ``key_destruction``.
+        subject: What it is about, such as ``sanitization/ID``.
+        state: ``issued``, ``revoked``, ``voided``, or a step on the way.
+        record_sha256: Of the JSON record, in hex.
+        pdf_sha256: Of the signed PDF, in hex; None before it is signed.
+        recorded_index: Place of the record's entry in the ledger.
+        issued_index: Place of the entry with the PDF's hash.
+        reason: Why it was revoked or voided; None if it was not.
+        pdf: The PDF's file; it need not exist yet.
+        record: The record's file.
+    """
+
+    number: str
+    kind: str
+    subject: str
+    state: str
+    record_sha256: str
+    pdf_sha256: str | None
+    recorded_index: int | None
+    issued_index: int | None
+    reason: str | None
+    pdf: Path
+    record: Path
+
+
+def issue_sanitization(site: Site, act: MediaSanitization) -> Certificate:
+    """Certify that a medium was sanitized; see `issue`."""
+    return issue(site, act)
+
+
+def issue_disposal(site: Site, act: RecordDisposal) -> Certificate:
+    """Certify that records were disposed of; see `issue`."""
+    return issue(site, act)
+
+
+def issue_key_destruction(site: Site, act: KeyDestruction) -> Certificate:
+    """Certify that a key was destroyed; see `issue`."""
+    return issue(site, act)
+
+
+def issue(site: Site, act: Act, *, book: Book | None = None) -> Certificate:
+    """Issue a certificate; asked again for the same act, return the one there is.
+
+    Args:
+        site: The site; its actor issues.
+        act: What is certified.
+        book: The ledger; None for the site's own.
+
+    Raises:
+        RefusedError: The act must not be certified as it is, or another certificate of the same
+            subject counts.
+        LockedError: Another process is issuing and does not end.
+        OrchestratorError: Ledger, key, authority or disk fail; the next run goes on.
+    """
+    from orchestrator.certificates.encoding import plain
+    from orchestrator.certificates.record import document, subject_of
+
+    book = book or SiteBook(site)
+    with places.issuing(site):
+        _settle_all(site, book)
+        subject = subject_of(act)
+        with site.catalog.reading() as session:
+            there = rows.of_subject(session, subject)
+        if there is not None:
+            made = document(_heading(site, book, there.number), act)["act"]
+            if json.loads(there.record)["act"] != plain(made):
+                raise RefusedError(
+                    f"certificate {there.number} for the same {subject.partition('/')[0]} says "
+                    "something else",
+                    hint=f"orchestrator certificate revoke {there.number} --reason TEXT",
+                )
+            if there.state != rows.ISSUED:  # it could not be finished just now: say why
+                there = _advance(site, book, there, fresh=False)
+            return facts(site, there)
+        return facts(site, _advance(site, book, _draft(site, book, act, subject), fresh=True))
+
+
+def settle(site: Site, *, book: Book | None = None) -> list[Certificate]:
+    """Finish or void what killed processes left behind.
+
+    Returns:
+        Certificates that were brought to an end now.
+
+    Raises:
+        As `issue`.
+    """
+    with places.issuing(site):
+        done, errors = _settle_all(site, book or SiteBook(site))
+    if errors:
+        raise errors[0]
+    return done
+
+
+def _settle_all(site: Site, book: Book) -> tuple[list[Certificate], list[OrchestratorError]]:
+    """Do as `settle`; one that cannot be finished now must not hold up the others."""
+    with site.catalog.reading() as session:
+        left = list(rows.unfinished(session))
+    done: list[Certificate] = []
+    errors: list[OrchestratorError] = []
+    for row in left:
+        try:
+            done.append(facts(site, _advance(site, book, row, fresh=False)))
+        except StoppedError:
+            raise
+        except OrchestratorError as error:
+            _log.warning("certificate %s is not finished: %s", row.number, error.message)
+            errors.append(error)
+    return done, errors
+
+
+def revoke(site: Site, number: str, *, reason: str, book: Book | None = None) -> Certificate:
+    """Take a certificate out of force; it stays where it is and says so when verified.
+
+    Args:
+        site: The site.
+        number: The certificate.
+        reason: Why, in at most 200 characters; goes into the ledger.
+        book: The ledger; None for the site's own.
+
+    Raises:
+        NotFoundError: There is no such certificate.
+        RefusedError: It is not in force, or the reason holds an identifier.
+        LockedError: Another process is issuing and does not end.
+    """
+    if not reason.strip():
+        raise UsageError("a revocation needs a reason")
+    book = book or SiteBook(site)
+    with places.issuing(site):
+        _settle_all(site, book)
+        with site.catalog.reading() as session:
+            row = rows.get(session, number)
+        if row.state != rows.ISSUED:
+            raise RefusedError(f"certificate {number} is {row.state}, not in force")
+        body = {"number": number, "kind": row.kind}
+        index = _once(
+            book,
+            Event("certificate.revoked", body, evidence=_evidence(row), note=reason),
+            since=row.issued_index or row.ledger_size,
+        )
+        rows.end(row, rows.REVOKED, at=site.clock.now(), reason=reason, index=index)
+        _save(site, row)
+    return facts(site, row)
+
+
+def listing(site: Site) -> list[Certificate]:
+    """Return every certificate by number."""
+    with site.catalog.reading() as session:
+        return [facts(site, row) for row in rows.listing(session)]
+
+
+def get(site: Site, number: str) -> tuple[Certificate, dict[str, Any]]:
+    """Return a certificate and its record.
+
+    Raises:
+        NotFoundError: There is no such certificate.
+    """
+    with site.catalog.reading() as session:
+        row = rows.get(session, number)
+    return facts(site, row), json.loads(row.record)
+
+
+def person(site: Site, actor: str, part: Part, on: date) -> Person:
+    """Return one of the site's people as a certificate names them.
+
+    Args:
+        site: The site.
+        actor: Key in the site file; ``system`` for unattended work.
+        part: What the person did.
+        on: On which day.
+
+    Raises:
+        UsageError: The site file does not know the actor.
+    """
+    from orchestrator.certificates.parts import Person
+
+    if actor == SYSTEM:
+        return Person(part=part, name=PRODUCT, title="unattended program", date=on, actor=SYSTEM)
+    known = site.config.actors.get(actor)
+    if known is None:
+        raise UsageError(f"the site file does not know {actor}", hint=f"add [actors.{actor}]")
+    return Person(
+        part=part,
+        name=known.name,
+        title=known.title,
+        date=on,
+        place=known.place,
+        contact=known.contact,
+        actor=actor,
+    )
+
+
+def facts(site: Site, row: Row) -> Certificate:
+    """Return a row as a person wants to see it."""
+    return Certificate(
+        number=row.number,
+        kind=row.kind,
+        subject=row.subject,
+        state=row.state,
+        record_sha256=row.record_sha256,
+        pdf_sha256=row.pdf_sha256,
+        recorded_index=row.recorded_index,
+        issued_index=row.issued_index,
+        reason=row.ended_reason,
+        pdf=places.pdf_path(site, row.number),
+        record=places.record_path(site, row.number),
+    )
+
+
+def _advance(site: Site, book: Book, row: Row, *, fresh: bool) -> Row:
+    """Take a certificate from where it is to its end.
+
+    Args:
+        site: The site.
+        book: The ledger.
+        row: The certificate.
+        fresh: Made by this very call, so that the ledger cannot know it yet.
+    """
+    if row.ledger_origin != book.origin:
+        return _void(site, row, "the ledger was opened anew before it was issued")
+    if row.state == rows.DRAFTED:
+        _record(site, book, row, fresh=fresh)
+    if row.state == rows.RECORDED:
+        _make(site, book, row)
+    if row.state == rows.SIGNED:
+        _issue(site, book, row)
+    return row
+
+
+def _draft(site: Site, book: Book, act: Act, subject: str) -> Row:
+    from orchestrator.certificates import encoding, rules
+    from orchestrator.certificates.record import document
+
+    now = site.clock.now()
+    year = now.astimezone(site.config.timezone).year
+    with site.catalog.transaction() as session:
+        number = rows.next_number(session, year, places.numbers(site))
+        record = document(_heading(site, book, number), act)
+        rules.demand(act, record)
+        raw = encoding.encode(record)
+        row = Row(
+            number=number,
+            kind=act.kind,
+            subject=subject,
+            active_subject=subject,
+            state=rows.DRAFTED,
+            record=raw.decode("utf-8"),
+            record_sha256=encoding.digest(raw),
+            drafted_at=now,
+            ledger_origin=book.origin,
+            ledger_size=book.size(),
+        )
+        rows.add(session, row)
+    return row
+
+
+def _heading(site: Site, book: Book, number: str) -> Any:
+    from orchestrator.certificates.parts import Heading, Issuer, Tool
+
+    organization = site.config.organization
+    return Heading(
+        number=number,
+        issued_at=site.clock.now(),
+        timezone=site.config.timezone.key,
+        issuer=Issuer(
+            name=site.config.name, address=organization.address, contact=organization.contact
+        ),
+        issued_by=site.actor,
+        log=book.origin,
+        product=Tool(name=PRODUCT, version=__version__),
+    )
+
+
+def _record(site: Site, book: Book, row: Row, *, fresh: bool) -> None:
+    """Bring a draft into the ledger; a draft of a dead process that is not there is voided."""
+    places.write(places.record_path(site, row.number), row.record.encode("utf-8"))
+    body = {"number": row.number, "kind": row.kind}
+    index = None
+    if not fresh:
+        index = book.find("certificate.recorded", body, since=row.ledger_size)
+        if index is None:
+            places.record_path(site, row.number).unlink(missing_ok=True)
+            _void(site, row, "its process ended before it came into the ledger")
+            return
+    if index is None:
+        event = Event("certificate.recorded", body, evidence={"record": row.record_sha256})
+        index = book.record(event)
+    row.recorded_index = index
+    row.state = rows.RECORDED
+    _save(site, row)
+
+
+def _make(site: Site, book: Book, row: Row) -> None:
+    """Typeset and sign; a PDF that a dead process left is made anew: nothing names it yet."""
+    from orchestrator.actions.certificate_pdf import make
+    from orchestrator.certificates.encoding import digest
+
+    pdf = make(site, book, row)
+    places.write(places.pdf_path(site, row.number), pdf)
+    row.pdf_sha256 = digest(pdf)
+    row.state = rows.SIGNED
+    _save(site, row)
+
+
+def _issue(site: Site, book: Book, row: Row) -> None:
+    assert row.recorded_index is not None  # noqa: S101 - signed comes after recorded
+    assert row.pdf_sha256 is not None  # noqa: S101 - as above
+    places.read_as(
+        places.pdf_path(site, row.number), row.pdf_sha256, f"the PDF of certificate {row.number}"
+    )
+    body = {"number": row.number, "kind": row.kind, "recorded": row.recorded_index}
+    event = Event("certificate.issued", body, evidence=_evidence(row))
+    row.issued_index = _once(book, event, since=row.recorded_index)
+    row.issued_at = site.clock.now()
+    row.state = rows.ISSUED
+    _save(site, row)
+
+
+def _once(book: Book, event: Event, *, since: int) -> int:
+    """Record an event unless it stands in the ledger already: the catalog may be behind."""
+    found = book.find(event.type, event.body, since=since)
+    return book.record(event) if found is None else found
+
+
+def _evidence(row: Row) -> dict[str, str]:
+    return {"record": row.record_sha256, "pdf": row.pdf_sha256 or ""}
+
+
+def _void(site: Site, row: Row, reason: str) -> Row:
+    rows.end(row, rows.VOIDED, at=site.clock.now(), reason=reason, index=None)
+    _save(site, row)
+    return row
+
+
+def _save(site: Site, row: Row) -> None:
+    with site.catalog.transaction() as session:
+        rows.save(session, row)
