@@ -94,11 +94,11 @@ def _text(
 
 def _target(frame: _Frame, target_s: float, font: str) -> list[str]:
     y = frame.y(target_s)
-    label = f"allowed: {words.duration(target_s)}"
+    dashes = f'stroke="{INK}" stroke-width="1.2" stroke-dasharray="5 4"'
+    label = f"- - allowed: {words.duration(target_s)}"
     return [
-        f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}" stroke="{INK}" '
-        'stroke-width="1.2" stroke-dasharray="5 4"/>',
-        _text(_WIDTH - _RIGHT, y - 4, label, font, anchor="end"),
+        f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _RIGHT}" y2="{y:.1f}" {dashes}/>',
+        _text(_WIDTH - _RIGHT, 14, label, font, anchor="end"),  # beside the title: no mark is there
     ]
 
 

@@ -39,6 +39,7 @@ from orchestrator.reports.drill_words import (
     scope_in_words,
 )
 
+MOST_FINDINGS = 12
 MOST_REMARKS = 40
 MOST_CHECKS = 200
 MOST_PAST = 60
@@ -48,6 +49,7 @@ def contents_of(report: Report) -> Contents:
     """Put a report into words."""
     result, zone = report.result, report.zone
     past = _past(report)
+    findings = _findings(result)
     return Contents(
         verdict=result.verdict,
         headline=_headline(result),
@@ -58,7 +60,8 @@ def contents_of(report: Report) -> Contents:
         phi=bool(report.previews),
         privacy=PHI_NOTE if report.previews else NO_PHI_NOTE,
         tiles=_tiles(result),
-        findings=_findings(result),
+        findings=findings[:MOST_FINDINGS],
+        findings_note=_and_more(len(findings) - MOST_FINDINGS),
         facts_title="What was restored" if result.files else "What was to be restored",
         facts=_facts(result, zone),
         rto=rto_sentences(result),
@@ -163,7 +166,7 @@ def _findings(result: DrillResult) -> list[Finding]:
     missing = [one for one in result.checks if one.state == "skipped"]
     found = [
         Finding(one.state, CHECK_STATES[one.state], one.name, one.detail, one.advice or ASK)
-        for one in [*bad, *missing][:MOST_CHECKS]
+        for one in [*bad, *missing]
     ]
     again, faster, sooner = AGAIN
     if result.verdict == "could_not_run":
@@ -175,6 +178,10 @@ def _findings(result: DrillResult) -> list[Finding]:
         if met is False:
             found.append(Finding("failed", "missed", name, " ".join(sentences), advice))
     return found or [Finding("skipped", "not proven", "The drill", result.reason, again)]
+
+
+def _and_more(number: int) -> str:
+    return f"And {words.count(number, 'finding')} more: see the checks below." * (number > 0)
 
 
 def _facts(result: DrillResult, zone: tzinfo) -> list[Line]:

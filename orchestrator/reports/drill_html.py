@@ -107,6 +107,8 @@ def _findings(said: Contents) -> Iterable[str]:
         return
     yield "<h2>What to do</h2>"
     yield from (_finding(one) for one in said.findings)
+    if said.findings_note:
+        yield _p(said.findings_note)
 
 
 def _finding(one: Finding) -> str:

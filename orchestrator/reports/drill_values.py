@@ -129,6 +129,7 @@ class Contents:
     privacy: str
     tiles: list[Tile]
     findings: list[Finding]
+    findings_note: str
     facts_title: str
     facts: list[Line]
     rto: list[str]

@@ -75,7 +75,7 @@ NO_PHI_NOTE = "This report holds no patient names, numbers or images; studies ap
 
 
 def provisions_of(result: DrillResult) -> tuple[tuple[str, str, str], ...]:
-    """Return the provisions a drill gives evidence for: one that restored nothing was but a test."""
+    """Return the provisions a drill gives evidence for; one without files was but a test."""
     if result.files:
         return PROVISIONS
     return tuple(one for one in PROVISIONS if one[0] == _TESTING)
