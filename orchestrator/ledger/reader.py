@@ -6,7 +6,6 @@ out, so that no wrong proof leaves the house.
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from orchestrator.ledger import tiles, tree
 from orchestrator.ledger.checkpoint import Checkpoint
 from orchestrator.ledger.disk import explained
 from orchestrator.ledger.edge import Edge
+from orchestrator.ledger.files import read_file
 from orchestrator.ledger.note import Verifier
 from orchestrator.ledger.tiles import ENTRIES, WIDTH, Place
 from orchestrator.ledger.tree import Range
@@ -32,9 +32,6 @@ KEY = "keys/log.vkey"
 """The file of the log's public key."""
 
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
-
-LARGEST_FILE = (2 + tiles.LARGEST_ENTRY) * WIDTH
-"""No file of a log is larger, in bytes."""
 
 DAMAGED_HINT = "orchestrator ledger verify says what is damaged; restore it from a copy"
 
@@ -67,20 +64,6 @@ def read_checkpoint(folder: Path, known: list[Verifier]) -> Checkpoint:
         return checkpoints.verify(data, known)
     except ValueError as error:
         raise DamageError(f"ledger: its checkpoint {error}", hint=DAMAGED_HINT) from None
-
-
-def read_file(path: Path) -> bytes | None:
-    """Return a file's bytes; None if there is none.
-
-    Raises:
-        OSError: It cannot be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    with os.fdopen(descriptor, "rb") as stream:
-        return stream.read(LARGEST_FILE + 1)
 
 
 class Reader:
@@ -207,6 +190,18 @@ class Reader:
             EngineError: The disk refuses.
         """
         return tree.fold(self._perfect(part) for part in tree.perfect_ranges(leaves))
+
+    def file(self, place: Place) -> bytes:
+        """Return a tile or bundle as it was at this checkpoint.
+
+        Args:
+            place: One of `tiles.places` of the checkpoint's size.
+
+        Raises:
+            DamageError: It is missing.
+            EngineError: The disk refuses.
+        """
+        return self._read(place)
 
     def edge(self) -> Edge:
         """Return the right edge, to append to.
