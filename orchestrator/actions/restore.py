@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import observe
-from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions import as_of, observe
+from orchestrator.actions.engine_view import EngineView, engine_on
 from orchestrator.actions.lock import reading
 from orchestrator.actions.manifests import entry_lines, lines_of
 from orchestrator.actions.places import OpenCopy, open_copy
+from orchestrator.actions.restore_from import candidates, choose_snapshot, prepare_target
 from orchestrator.actions.restored import compare_with_manifest
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, snapshots
+from orchestrator.catalog import snapshots
 from orchestrator.errors import (
     DamageError,
     NotFoundError,
-    OrchestratorError,
-    RefusedError,
 )
 from orchestrator.manifest import ManifestEntry, decode_entry
 
@@ -45,6 +44,9 @@ class Restored:
         suppressed: Files left out because their study was disposed of.
         verified: Every file has the size and SHA-256 of the manifest, and none is missing.
         not_good: Files the backup itself had marked as changed or unreadable.
+        as_of: The instant the copy was looked at as of; None for as it is.
+        bad_files: Files of the repository that were read and have wrong bytes, without any harm
+            to what was restored; only a bucket tells.
     """
 
     run: str
@@ -56,6 +58,8 @@ class Restored:
     suppressed: int = 0
     verified: bool = False
     not_good: int = 0
+    as_of: datetime | None = None
+    bad_files: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Wish:
         snapshot: Id of a data snapshot or the beginning of one; None for the newest complete.
         copy: Copy name; None for the first that can serve it.
         study: Pseudonym of a study; None for everything.
+        as_of: Only what the copy held at this instant, aware; None for what it holds now.
     """
 
     store: str
@@ -75,6 +80,7 @@ class Wish:
     snapshot: str | None = None
     copy: str | None = None
     study: str | None = None
+    as_of: datetime | None = None
 
 
 def restore(site: Site, wish: Wish) -> Restored:
@@ -94,17 +100,19 @@ def restore(site: Site, wish: Wish) -> Restored:
         run(site, "restore", store=wish.store, exclusive=False) as current,
         reading(site.lock_dir, wish.store),
     ):
-        target = _prepare_target(site, wish.to)
+        target = prepare_target(site, wish.to)
         repository = site.repository(wish.store)
-        row = _choose_snapshot(site, repository, wish)
-        for name in _candidates(site, repository, row, wish.copy):
+        row = None if wish.as_of is not None else choose_snapshot(site, wish.store, wish.snapshot)
+        for name in candidates(site, repository, row, wish.copy):
             versions = observe.versions(site, name, repository.id)
             with open_copy(site, name, repository, versions=versions) as opened:
                 result = _RestoreWork(current, repository, opened, row, wish).perform(target)
+            if result is not None:
                 _record(current, result, whole=wish.study is None)
                 return result
         raise NotFoundError(
-            f"store {wish.store}: no copy that is known to hold snapshot {row.id[:8]} is there",
+            f"store {wish.store}: no copy that is there is known to hold "
+            + (f"snapshot {row.id[:8]}" if row is not None else "a complete snapshot of that time"),
             hint="orchestrator snapshots; connect a medium, or name a copy with --copy",
         )
 
@@ -115,7 +123,7 @@ class _RestoreWork:
         current: Run,
         repository: RepositoryRow,
         opened: OpenCopy,
-        row: Snapshot,
+        row: Snapshot | None,
         wish: Wish,
     ) -> None:
         self._run = current
@@ -124,26 +132,57 @@ class _RestoreWork:
         self._opened = opened
         self._row = row
         self._wish = wish
-        self._result = Restored(current.id, wish.store, row.id, opened.name)
+        self._result = Restored(current.id, wish.store, "", opened.name, as_of=wish.as_of)
 
-    def perform(self, target: Path) -> Restored:
-        with engine_on(self._site, self._opened, self._repository.name) as view:
-            engine = view.engine
+    def perform(self, target: Path) -> Restored | None:
+        """Restore and verify; None if this copy had no snapshot at the instant asked for."""
+        with engine_on(
+            self._site, self._opened, self._repository.name, as_of=self._wish.as_of
+        ) as view:
             with self._run.step("manifest", copy=self._opened.name):
-                manifest = self._manifest_id(engine)
-                include = self._study_paths(engine, manifest) if self._wish.study else None
-            with self._run.step("restore", copy=self._opened.name):
-                engine.restore(
-                    self._row.id,
-                    target,
-                    include=include,
-                    on_progress=lambda p: self._site.progress.advance(
-                        "files restored", p.files_done, p.files_total
-                    ),
-                )
-            with self._run.step("verify", copy=self._opened.name):
-                self._verify(self._entries(engine, manifest), target)
+                chosen = self._choose(view.engine)
+                if chosen is None:
+                    return None
+                snapshot, manifest = chosen
+                self._result.snapshot = snapshot
+                include = self._study_paths(view.engine, manifest) if self._wish.study else None
+            self._restore(view, snapshot, manifest, include, target)
         return self._result
+
+    def _restore(
+        self,
+        view: EngineView,
+        snapshot: str,
+        manifest: str,
+        include: list[bytes] | None,
+        target: Path,
+    ) -> None:
+        with self._run.step("restore", copy=self._opened.name):
+            view.engine.restore(
+                snapshot,
+                target,
+                include=include,
+                on_progress=lambda p: self._site.progress.advance(
+                    "files restored", p.files_done, p.files_total
+                ),
+            )
+        with self._run.step("verify", copy=self._opened.name):
+            self._verify(self._entries(view.engine, manifest), target)
+        if view.lens is not None:
+            self._result.bad_files = len(view.lens.bad_files)
+
+    def _choose(self, engine: Repository) -> tuple[str, str] | None:
+        """Return the ids of the data snapshot and of its manifest."""
+        if self._row is not None:
+            return self._row.id, self._manifest_id(engine, self._row)
+        wish, at = self._wish, self._wish.as_of
+        assert at is not None  # noqa: S101 - there is a row otherwise
+        chosen = (
+            as_of.newest_complete(self._site, engine, wish.store, at=at)
+            if wish.snapshot is None
+            else as_of.one_snapshot(engine, wish.store, wish.snapshot)
+        )
+        return (chosen.id, chosen.manifest) if chosen is not None else None
 
     def _verify(self, entries: Iterator[ManifestEntry], target: Path) -> None:
         result = self._result
@@ -162,16 +201,16 @@ class _RestoreWork:
             )
         result.verified = result.files > 0
 
-    def _manifest_id(self, engine: Repository) -> str:
+    def _manifest_id(self, engine: Repository, row: Snapshot) -> str:
         with self._site.catalog.reading() as session:
             rows = snapshots.of_store(session, self._wish.store, kind="manifest")
-        known = [row.id for row in rows if row.run_id == self._row.run_id]
+        known = [one.id for one in rows if one.run_id == row.run_id]
         if known:
             return known[0]
-        found = engine.snapshots(tags=["manifest", f"run={self._row.run_id}"])
+        found = engine.snapshots(tags=["manifest", f"run={row.run_id}"])
         if not found:
             raise NotFoundError(
-                f"copy {self._opened.name}: snapshot {self._row.id[:8]} has no manifest: it cannot "
+                f"copy {self._opened.name}: snapshot {row.id[:8]} has no manifest: it cannot "
                 "be verified",
                 hint="choose another one: orchestrator snapshots",
             )
@@ -198,82 +237,11 @@ class _RestoreWork:
         ]
         if not paths:
             raise NotFoundError(
-                f"store {self._wish.store}: snapshot {self._row.id[:8]} holds no such study",
+                f"store {self._wish.store}: snapshot {self._result.snapshot[:8]} holds no such "
+                "study",
                 hint="orchestrator study list",
             )
         return paths
-
-
-def _prepare_target(site: Site, to: Path) -> Path:
-    target = Path(os.path.abspath(to))
-    real = target.resolve()
-    places = [store.path for store in site.config.stores.values()]
-    places += [copy.path for copy in site.local_copies()]
-    places.append(site.state_dir)
-    for place in places:
-        if real.is_relative_to(place.resolve()) or place.resolve().is_relative_to(real):
-            raise RefusedError(
-                "the folder to restore to lies in a store, a copy or the state folder, or above it",
-                hint="choose an empty folder elsewhere",
-            )
-    try:
-        target.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(target.iterdir()):
-            raise RefusedError(
-                "the folder to restore to is not empty: a restore never overwrites",
-                hint="choose a new or an empty folder",
-            )
-    except OSError as error:
-        raise OrchestratorError(
-            f"the folder to restore to cannot be used: {error.strerror}",
-            hint="choose another folder",
-        ) from None
-    return target
-
-
-def _choose_snapshot(site: Site, repository: RepositoryRow, wish: Wish) -> Snapshot:
-    with site.catalog.reading() as session:
-        if wish.snapshot is not None:
-            row = snapshots.get(session, wish.snapshot)
-            if row.store != wish.store or row.kind != "data":
-                raise NotFoundError(
-                    f"store {wish.store}: {wish.snapshot} is not one of its data snapshots",
-                    hint=f"orchestrator snapshots {wish.store}",
-                )
-            return row
-        newest = snapshots.newest_complete(session, wish.store, now=site.clock.now())
-    if newest is None:
-        raise NotFoundError(
-            f"store {wish.store}: there is no complete snapshot yet",
-            hint=f"orchestrator backup {wish.store}",
-        )
-    return newest
-
-
-def _candidates(
-    site: Site, repository: RepositoryRow, row: Snapshot, wanted: str | None
-) -> Iterator[str]:
-    """Yield the copies to try, those that are there and sound first."""
-    if wanted is not None:
-        yield site.copy_config(wanted).name
-        return
-    with site.catalog.reading() as session:
-        states = {
-            state.copy_: state.state
-            for state in copies.states(session, store=repository.store)
-            if state.repository_id == repository.id
-        }
-    for name in site.config.copies:
-        if states.get(name) in ("proven", "present", "behind"):
-            try:
-                with open_copy(site, name, repository) as opened:
-                    held = any(
-                        stored.file.key == ("snapshots", row.id) for stored in opened.place.list()
-                    )
-            except OrchestratorError:
-                continue
-            if held:
-                yield name
 
 
 def _record(current: Run, result: Restored, *, whole: bool) -> None:

@@ -16,6 +16,7 @@ from orchestrator.cli.options import Invocation, pass_invocation
 @click.option("--snapshot", metavar="ID", help="Data snapshot.  [default: the newest complete]")
 @click.option("--copy", help="From this copy.  [default: the first that can serve it]")
 @click.option("--study", metavar="KEY", help="Only this study, by its pseudonym.")
+@click.option("--as-of", metavar="TIME", help="As the copy was then: a date or an instant.")
 @pass_invocation
 def restore(
     invocation: Invocation,
@@ -24,12 +25,18 @@ def restore(
     snapshot: str | None,
     copy: str | None,
     study: str | None,
+    as_of: str | None,
 ) -> None:
     """Restore STORE, or one study of it, and verify every file against the manifest.
 
-    Never overwrites: the folder must be new or empty. Exit status: 0 restored and verified,
-    4 what came back is not what was backed up, 5 the folder is not empty, 10 no such thing.
+    Never overwrites: the folder must be new or empty. With --as-of, the newest complete snapshot
+    of that time is taken; from a bucket also what was hidden or overwritten since, for each file
+    is recognised by its hash. A date means the end of that day at the site.
+
+    Exit status: 0 restored and verified, 4 what came back is not what was backed up, 5 the folder
+    is not empty, 10 no such thing.
     """
+    from orchestrator.actions.as_of import instant
     from orchestrator.actions.restore import Wish
     from orchestrator.actions.restore import restore as bring_back
 
@@ -38,7 +45,9 @@ def restore(
     site.store_config(store)
     if copy is not None:
         site.copy_config(copy)
-    done = bring_back(site, Wish(store, to, snapshot, copy, study))
+    zone, now = site.config.timezone, site.clock.now()
+    at = instant(as_of, zone, now=now) if as_of is not None else None
+    done = bring_back(site, Wish(store, to, snapshot, copy, study, at))
     if invocation.as_json:
         render.show_json(
             {
@@ -51,6 +60,8 @@ def restore(
                 "suppressed": done.suppressed,
                 "not_good": done.not_good,
                 "verified": done.verified,
+                "as_of": done.as_of,
+                "bad_files": done.bad_files,
             }
         )
         return
@@ -60,3 +71,8 @@ def restore(
     )
     if done.not_good:
         render.note(f"{done.not_good} files were not good when they were backed up")
+    if done.bad_files:
+        render.note(
+            f"{done.bad_files} files of copy {done.copy} have wrong bytes, though not where these "
+            f"images are: orchestrator check {done.copy}"
+        )
