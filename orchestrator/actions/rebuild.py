@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.ledger_restore import mark_restored, restore_ledgers
 from orchestrator.actions.lock import StoreLock
 from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
 from orchestrator.actions.places import open_copy
@@ -195,8 +196,11 @@ def _import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -
             member = archive.extractfile(CATALOG)
             if member is None:
                 raise DamageError("the stored state has no catalog in it")
+            restore_ledgers(site, archive)
             with site.catalog.transaction() as session:
-                return transfer.import_rows(session, member)
+                rows = transfer.import_rows(session, member)
+                mark_restored(site, session)
+                return rows
 
 
 def _register(site: Site, repository: RepositoryRow) -> None:
