@@ -144,7 +144,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def files_below(folder: Path, start: str = "") -> Iterator[str]:
-    """Yield the paths of all files below a folder, in order, with slashes.
+    """Yield the paths of all files below a folder, with slashes, in no order.
 
     Args:
         folder: Where to start.
@@ -154,12 +154,11 @@ def files_below(folder: Path, start: str = "") -> Iterator[str]:
         OSError: A folder cannot be read.
     """
     with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from files_below(folder / entry.name, f"{start}{entry.name}/")
-        else:
-            yield start + entry.name
+        for one in found:
+            if one.is_dir(follow_symlinks=False):
+                yield from files_below(folder / one.name, f"{start}{one.name}/")
+            else:
+                yield start + one.name
 
 
 @contextmanager

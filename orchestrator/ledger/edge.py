@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from orchestrator.ledger import tiles
 from orchestrator.ledger.tiles import ENTRIES, LARGEST_ENTRY, WIDTH, Place
-from orchestrator.ledger.tree import EMPTY_ROOT, fold, perfect_ranges, perfect_root
+from orchestrator.ledger.tree import fold_levels, perfect_root
 
 File = tuple[Place, bytes]
 """A tile or bundle and its bytes."""
@@ -43,13 +43,7 @@ class Edge:
 
     def root(self) -> bytes:
         """Return the tree's root."""
-        if self.size == 0:
-            return EMPTY_ROOT
-        return fold(
-            perfect_root(hashes[start:end])
-            for hashes in reversed(self._levels)
-            for start, end in perfect_ranges((0, len(hashes)))
-        )
+        return fold_levels(self._levels)
 
     def grow(self, entries: Iterable[bytes]) -> Iterator[File]:
         """Take entries in; yields each bundle and tile that becomes full.

@@ -46,6 +46,15 @@ def perfect_root(hashes: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+def pyramid(hashes: Sequence[bytes]) -> list[list[bytes]]:
+    """Return hashes and what lies above them, level by level, perfect subtrees only."""
+    levels = [list(hashes)]
+    while len(levels[-1]) > 1:
+        below = levels[-1]
+        levels.append(parents_of(below[: len(below) & ~1]))
+    return levels
+
+
 def root_of(leaves: Sequence[bytes]) -> bytes:
     """Return the root over any number of leaf hashes."""
     if not leaves:
@@ -66,6 +75,25 @@ def fold(peaks: Iterable[bytes]) -> bytes:
     while rest:
         root = node_hash(rest.pop(), root)
     return root
+
+
+def peaks_of_levels(levels: Sequence[Sequence[bytes]]) -> list[bytes]:
+    """Return the roots of the perfect subtrees, large first, that tiles' right edges stand for.
+
+    Args:
+        levels: Per tile level the hashes of its last, not full tile; empty where there is none.
+    """
+    return [
+        perfect_root(hashes[start:end])
+        for hashes in reversed(levels)
+        for start, end in perfect_ranges((0, len(hashes)))
+    ]
+
+
+def fold_levels(levels: Sequence[Sequence[bytes]]) -> bytes:
+    """Return the root of a tree of which the tiles' right edges are given, as above."""
+    peaks = peaks_of_levels(levels)
+    return fold(peaks) if peaks else EMPTY_ROOT
 
 
 def perfect_ranges(leaves: Range) -> list[Range]:
