@@ -5,39 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import Literal
 
-from orchestrator.actions import attach, keys, kit, media
+from orchestrator.actions import attach, keys, media
+from orchestrator.actions.doctor_drills import look_at_kit, look_at_sandbox
+from orchestrator.actions.finding import Finding
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
-from orchestrator.catalog import buckets, facts, repositories, runs
+from orchestrator.catalog import buckets, runs
 from orchestrator.config.site import Copy, FolderStore, ImmutableCopy, LocalCopy, OfflineCopy
 from orchestrator.errors import OrchestratorError
 
-State = Literal["ok", "warn", "fail", "unknown"]
-
 LOW_SPACE_SHARE = 0.1
 PROBE_MAX_AGE = timedelta(days=8)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was checked.
-
-    Attributes:
-        name: What was checked.
-        state: `unknown` where it could not be checked: never good.
-        detail: What was found.
-        hint: What to do about it; None if there is nothing to do.
-    """
-
-    name: str
-    state: State
-    detail: str
-    hint: str | None = None
 
 
 def examine(site: Site) -> list[Finding]:
@@ -92,31 +73,6 @@ def _catalog(site: Site) -> Iterator[Finding]:
         yield Finding(
             "runs", "warn", f"run {run.id} ({run.action}) is not finished: at work, or killed"
         )
-
-
-def _kit(site: Site) -> Iterator[Finding]:
-    with site.catalog.reading() as session:
-        made = facts.get(session, kit.MADE)
-        rows = list(repositories.of_store(session))
-    if made is None:
-        yield Finding("recovery kit", "fail", "was never made", "orchestrator key kit")
-        return
-    if made.value != kit.fingerprint(site, rows):
-        yield Finding(
-            "recovery kit",
-            "fail",
-            f"made {made.at:%Y-%m-%d}, before the last change of repositories or copies",
-            "orchestrator key kit, and replace the one in the safe",
-        )
-    elif (site.state_dir / "recovery-kit").exists():
-        yield Finding(
-            "recovery kit",
-            "warn",
-            "is still on this machine",
-            "print it or copy it to a stick, lock it away elsewhere, delete it here",
-        )
-    else:
-        yield Finding("recovery kit", "ok", f"made {made.at:%Y-%m-%d}; it was never drilled")
 
 
 def _keys(site: Site) -> Iterator[Finding]:
@@ -278,6 +234,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("restic", _engine),
     ("keyring", _keyring),
     ("catalog", _catalog),
-    ("recovery kit", _kit),
+    ("recovery kit", look_at_kit),
     ("keys", _keys),
+    ("folder for drills", look_at_sandbox),
 )

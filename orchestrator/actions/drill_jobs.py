@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.actions.attach import look
-from orchestrator.actions.drill import Wish, drill, drill_from_kit
+from orchestrator.actions.drill import Wish, drill
 from orchestrator.actions.returned import returned
 from orchestrator.actions.run import Occasion
 from orchestrator.actions.site import Site
@@ -16,7 +16,7 @@ from orchestrator.catalog import drill_history
 from orchestrator.config.jobs import Job
 from orchestrator.config.site import OfflineCopy
 from orchestrator.drills.result import DrillResult
-from orchestrator.errors import AbsentCopyError, NotFoundError
+from orchestrator.errors import AbsentCopyError, NotFoundError, OrchestratorError, StoppedError
 from orchestrator.keys.kit import TEXT_NAME
 
 
@@ -32,26 +32,47 @@ def drill_all(site: Site, job: Job, occasion: Occasion) -> list[DrillResult]:
         AbsentCopyError: No medium has come back.
         NotFoundError: The kit is not on this machine.
         StoppedError: The work was told to stop.
-        OrchestratorError: A drill could not even begin.
+        OrchestratorError: A drill could not even begin; the others had their turn.
     """
-    if job.schedule is None:
-        back = returned(site, job)
-        if not back:
-            raise AbsentCopyError(
-                "no medium has come back and was written since it was last drilled",
-                hint="connect one, then: orchestrator replicate",
-            )
-        return [
-            drill(site, Wish(store=one.store, copy=one.copy), occasion=occasion) for one in back
-        ]
-    found = []
-    for store in stores_of(site, job):
-        for copy in _chosen(site, job):
-            if job.drill.from_kit:
-                found.append(drill_from_kit(site, _kit(site, job), store, copy, occasion=occasion))
-            else:
-                found.append(drill(site, _wish(site, job, store, copy), occasion=occasion))
+    wishes = _of_media(site, job) if job.schedule is None else _of_copies(site, job)
+    found: list[DrillResult] = []
+    trouble: list[OrchestratorError] = []
+    for wish in wishes:
+        try:
+            found.append(drill(site, wish, occasion=occasion))
+        except StoppedError:
+            raise
+        except OrchestratorError as error:
+            trouble.append(error)
+    if trouble:
+        raise trouble[0]
     return found
+
+
+def _of_media(site: Site, job: Job) -> list[Wish]:
+    back = returned(site, job)
+    if not back:
+        raise AbsentCopyError(
+            "no medium has come back and was written since it was last drilled",
+            hint="connect one, then: orchestrator replicate",
+        )
+    return [Wish(store=one.store, copy=one.copy) for one in back]
+
+
+def _of_copies(site: Site, job: Job) -> list[Wish]:
+    kit = _kit(site, job) if job.drill.from_kit else None
+    within = job.drill.random_within
+    return [
+        Wish(
+            store=store,
+            copy=copy,
+            scope=next_slice(site, store, copy, job.slices) if job.slices > 1 else "all",
+            random_within=within,
+            kit=kit,
+        )
+        for store in stores_of(site, job)
+        for copy in _chosen(site, job)
+    ]
 
 
 def next_slice(site: Site, store: str, copy: str, slices: int) -> str:
@@ -64,11 +85,6 @@ def next_slice(site: Site, store: str, copy: str, slices: int) -> str:
         done = drill_history.last_by_scope(session, store, copy)
     never = datetime.min.replace(tzinfo=UTC)
     return min((f"{n}/{slices}" for n in range(1, slices + 1)), key=lambda n: done.get(n, never))
-
-
-def _wish(site: Site, job: Job, store: str, copy: str) -> Wish:
-    scope = next_slice(site, store, copy, job.slices) if job.slices > 1 else "all"
-    return Wish(store=store, copy=copy, scope=scope, random_within=job.drill.random_within)
 
 
 def _chosen(site: Site, job: Job) -> list[str]:

@@ -9,7 +9,7 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog import facts, media, repositories
 from orchestrator.config.site import Copy, ImmutableCopy, LocalCopy
 from orchestrator.keys.kit import KitFiles, write_kit
-from orchestrator.keys.kit_contents import KitContents, KitCopy, KitRepository
+from orchestrator.keys.kit_contents import KitContents, KitCopy, KitRepository, checksum
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
 
 MADE = "kit:made"
+CHECKSUM = "kit:checksum"
+"""The fact that tells the newest kit from older ones."""
 
 
 def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
@@ -46,6 +48,7 @@ def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
     files = write_kit(directory or site.state_dir / "recovery-kit", contents)
     with site.catalog.transaction() as session:
         facts.put(session, MADE, value=fingerprint(site, rows), now=now)
+        facts.put(session, CHECKSUM, value=checksum(contents), now=now)
     return files
 
 

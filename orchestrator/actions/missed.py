@@ -171,6 +171,8 @@ def _done_by_hand(session: Session, job: Job, due: datetime, end: datetime) -> b
     """Say whether a person did in time what the slot was for."""
     if job.drill.from_kit and drill_history.kit_drilled(session, due, end):
         return True
+    if job.action == "drill":
+        return drill_history.ran_for(session, job.name, due, end)
     return runs.ended_well(session, job.name, after=due, before=end)
 
 

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import observe, primary
+from orchestrator.actions import missed, observe, primary
 from orchestrator.actions.attach import look
+from orchestrator.actions.drill_status import (
+    CopyDrills,
+    damage,
+    of_copies,
+    warnings_of_site,
+    warnings_of_store,
+)
+from orchestrator.actions.missed import Missed
+from orchestrator.actions.objectives import Objective, recovery_point, recovery_time
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, Judged, Verdict, judge_copy, judge_store
-from orchestrator.catalog import facts, media, repositories, runs, snapshots
+from orchestrator.catalog import facts, media, repositories, runs
+from orchestrator.config.jobs import load_jobs
 from orchestrator.config.site import LocalCopy, OfflineCopy
-from orchestrator.errors import DamageError, NotFoundError, OrchestratorError
+from orchestrator.errors import ConfigError, DamageError, NotFoundError, OrchestratorError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
     from orchestrator.catalog.tables import Run
-
-RESTORES_LOOKED_AT = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Objective:
-    """A recovery objective against what was measured.
-
-    Attributes:
-        target: What the site file demands.
-        measured: What was observed; None if nothing was.
-        met: Whether it is met; None for unknown.
-    """
-
-    target: timedelta
-    measured: timedelta | None
-    met: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +41,8 @@ class StoreStatus:
         reasons: Why not, or what is notable.
         copies: Every copy, in the order of the site file.
         rpo: Age of the newest complete snapshot.
-        rto: Duration of the newest verified restore of the whole store.
+        rto: How long the whole store takes to restore.
+        drills: What drills have proven on each copy.
         last_run: The newest backup run; None if there was none.
         files: Files in the store at the last backup.
         size_bytes: Their total length.
@@ -61,9 +54,45 @@ class StoreStatus:
     copies: list[Judged]
     rpo: Objective
     rto: Objective
+    drills: list[CopyDrills]
     last_run: Run | None
     files: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteStatus:
+    """Where a site stands.
+
+    Attributes:
+        stores: Its stores.
+        missed: What was due and did not happen of late, newest first.
+        warnings: What changes no verdict and must be seen to nevertheless.
+    """
+
+    stores: list[StoreStatus]
+    missed: list[Missed]
+    warnings: list[str]
+
+
+def site_status(site: Site, stores: list[str]) -> SiteStatus:
+    """Say where stores stand, and what was missed; records what nobody has noticed yet.
+
+    Args:
+        site: The site.
+        stores: Store names.
+    """
+    warnings = []
+    try:
+        missed.notice(site, load_jobs(site.config).active)
+    except ConfigError as error:
+        # Where the stores stand does not hang on a job file; what was missed does.
+        warnings.append(f"what was missed is unknown: {error.message}")
+    found = status(site, stores)
+    late = missed.shown(site)
+    for one in found:
+        warnings += warnings_of_store(one.store, one.drills)
+    return SiteStatus(found, late, warnings + warnings_of_site(site, late))
 
 
 def status(site: Site, stores: list[str]) -> list[StoreStatus]:
@@ -83,8 +112,10 @@ def _status_of(site: Site, store: str) -> StoreStatus:
         known, newest = observe.facts_of_store(site, session, store)
         state = repositories.store_state(session, store)
         last_run = _last_backup(session, store)
-        restores = runs.recent(session, store, action="restore", limit=RESTORES_LOOKED_AT)
-        newest_row = snapshots.newest_complete(session, store, now=now)
+        rpo = recovery_point(site, session, store)
+        rto = recovery_time(site, session, store)
+        drilled = of_copies(site, session, store)
+        known = [_as_drilled(session, store, copy) for copy in known]
     fresh = [_look_again(site, store, copy) for copy in known]
     judged = [judge_copy(copy, newest=newest, limits=limits, now=now) for copy in fresh]
     verdict, reasons = judge_store(judged, newest=newest, limits=limits, now=now)
@@ -92,15 +123,14 @@ def _status_of(site: Site, store: str) -> StoreStatus:
         why = f": {last_run.reason}" if last_run.reason else ""
         reasons.append(f"the last backup ended {last_run.outcome}{why}")
     reasons += _overdue(site, now)
-    rpo = site.store_config(store).rpo
-    age = now - newest_row.at if newest_row is not None else None
     return StoreStatus(
         store=store,
         verdict=verdict,
         reasons=reasons,
         copies=judged,
-        rpo=Objective(rpo, age, None if age is None else timedelta(0) <= age <= rpo),
-        rto=_rto(site, store, restores),
+        rpo=rpo,
+        rto=rto,
+        drills=drilled,
         last_run=last_run,
         files=state.file_count if state else 0,
         size_bytes=state.size_bytes if state else 0,
@@ -123,14 +153,11 @@ def _last_backup(session: Session, store: str) -> Run | None:
     return found[0] if found else None
 
 
-def _rto(site: Site, store: str, restores: Sequence[Run]) -> Objective:
-    """Only a verified restore of a whole store says anything about the RTO."""
-    target = site.store_config(store).rto
-    for run in restores:
-        if run.outcome == "succeeded" and run.metrics.get("verified") and run.metrics.get("whole"):
-            took = timedelta(seconds=float(run.metrics["restore_s"]))
-            return Objective(target, took, took <= target)
-    return Objective(target, None, None)
+def _as_drilled(session: Session, store: str, known: CopyFacts) -> CopyFacts:
+    words = damage(session, store, known)
+    if words is None:
+        return known
+    return replace(known, damaged=max(known.damaged, 1), detail=words)
 
 
 def _look_again(site: Site, store: str, known: CopyFacts) -> CopyFacts:

@@ -73,6 +73,15 @@ def finish(
     return True
 
 
+def note_coverage(session: Session, result: DrillResult) -> None:
+    """Record anew what is told of a drill that has ended: its coverage counts itself."""
+    session.connection().execute(
+        sa.update(Drill)
+        .where(col(Drill.id) == result.drill, col(Drill.ended_at).is_not(None))
+        .values(result=to_document(result))
+    )
+
+
 def set_report(session: Session, drill: str, *, report: str, sha256: str) -> None:
     """Record the file name of a drill's report and its SHA-256 in hex."""
     session.connection().execute(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from orchestrator.actions.backup import StoreBackup
+    from orchestrator.actions.missed import Missed
+    from orchestrator.actions.objectives import Objective
     from orchestrator.actions.replicas import CopyResult
     from orchestrator.actions.replicate import StoreReplication
-    from orchestrator.actions.status import Objective, StoreStatus
+    from orchestrator.actions.status import SiteStatus, StoreStatus
     from orchestrator.errors import OrchestratorError
 
 WORST = ("succeeded", "partial", "interrupted", "refused", "failed")
@@ -68,6 +73,28 @@ def store_replication(result: StoreReplication) -> dict[str, Any]:
     }
 
 
+def site_status(found: SiteStatus) -> dict[str, Any]:
+    """Return where a site stands."""
+    return {
+        "stores": [store_status(one) for one in found.stores],
+        "missed": [missed(one) for one in found.missed],
+        "warnings": found.warnings,
+    }
+
+
+def missed(one: Missed) -> dict[str, Any]:
+    """Return what was due and did not happen."""
+    return {
+        "job": one.job,
+        "action": one.action,
+        "slot": one.slot,
+        "due_at": one.due_at,
+        "kind": one.kind,
+        "noticed_at": one.noticed_at,
+        "made_up": one.made_up,
+    }
+
+
 def store_status(one: StoreStatus) -> dict[str, Any]:
     """Return where one store stands."""
     return {
@@ -94,7 +121,23 @@ def store_status(one: StoreStatus) -> dict[str, Any]:
             for judged in one.copies
         ],
         "rpo": _objective(one.rpo),
-        "rto": _objective(one.rto),
+        "rto": _objective(one.rto)
+        | {
+            "basis": one.rto.basis,
+            "projected_s": _seconds(one.rto.projected),
+            "projected_high_s": _seconds(one.rto.projected_high),
+            "at": one.rto.at,
+        },
+        "drills": [
+            {
+                "copy": copy.copy,
+                "drill": copy.last,
+                "at": copy.last_at,
+                "verdict": copy.last_verdict,
+                "coverage": asdict(copy.coverage),
+            }
+            for copy in one.drills
+        ],
         "last_run": None
         if one.last_run is None
         else {
@@ -109,11 +152,13 @@ def store_status(one: StoreStatus) -> dict[str, Any]:
 def _objective(objective: Objective) -> dict[str, Any]:
     return {
         "target_s": objective.target.total_seconds(),
-        "measured_s": None
-        if objective.measured is None
-        else round(objective.measured.total_seconds(), 3),
+        "measured_s": _seconds(objective.measured),
         "met": objective.met,
     }
+
+
+def _seconds(length: timedelta | None) -> float | None:
+    return None if length is None else round(length.total_seconds(), 3)
 
 
 def _error(error: OrchestratorError | None) -> dict[str, Any] | None:

@@ -23,18 +23,23 @@ _COLOURS = {
     "covered": "green",
     "extended": "green",
     "fresh": "green",
+    "verified": "green",
+    "passed": "green",
     "not_met": "red",
     "damaged": "red",
     "failed": "red",
     "fail": "red",
     "breached": "red",
     "not_covered": "red",
+    "not_verified": "red",
+    "could_not_run": "red",
     "unknown": "yellow",
     "absent": "yellow",
     "behind": "yellow",
     "present": "yellow",
     "partial": "yellow",
     "warn": "yellow",
+    "skipped": "yellow",
     "inconclusive": "yellow",
     "overdue": "red",
 }
@@ -104,6 +109,11 @@ def size(count: int) -> str:
             return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
+
+
+def share(part: float) -> str:
+    """Return a share as percent, rounded down: 100% is only what is whole."""
+    return f"{int(part * 100 + 1e-9)}%"
 
 
 def colour(word: str) -> str:
