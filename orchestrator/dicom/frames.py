@@ -22,6 +22,7 @@ FrameState = Literal["decoded", "no_pixels", "unsupported", "corrupt"]
 
 _DEFER_BYTES = 1024 * 1024
 _PIXEL_TAGS = (0x7FE00010, 0x7FE00008, 0x7FE00009)
+_UNDEFINED = 0xFFFFFFFF
 _FRAMES_LIMIT = 1_000_000
 _CODE = re.compile(r"[A-Z0-9 _]{1,16}")
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
@@ -116,12 +117,7 @@ def _modality(dataset: Dataset) -> str:
 
 def _frame_count(dataset: Dataset) -> int:
     if not any(tag in dataset for tag in _PIXEL_TAGS):
-        # A file cut off in its pixels often parses as one that never had any.
-        if _positive(dataset, "Rows") and _positive(dataset, "Columns"):
-            if "PixelDataProviderURL" in dataset:
-                raise _NotDecodedError("no_pixels", "its pixels are kept elsewhere")
-            raise _NotDecodedError("corrupt", "it describes an image but holds no pixels")
-        raise _NotDecodedError("no_pixels", "it holds no image")
+        raise _why_no_pixels(dataset)
     try:
         frames = int(dataset.get("NumberOfFrames", 1) or 1)
     except Exception:  # noqa: BLE001
@@ -129,6 +125,27 @@ def _frame_count(dataset: Dataset) -> int:
     if not 0 < frames <= _FRAMES_LIMIT:
         raise _NotDecodedError("corrupt", "its number of frames makes no sense")
     return frames
+
+
+def _why_no_pixels(dataset: Dataset) -> _NotDecodedError:
+    """Tell a file that was cut off before its pixels from one that never had any."""
+    if _is_cut(dataset):
+        return _NotDecodedError("corrupt", "the file ends too early")
+    if "PixelDataProviderURL" in dataset:
+        return _NotDecodedError("no_pixels", "its pixels are kept elsewhere")
+    if _positive(dataset, "Rows") and _positive(dataset, "Columns"):
+        return _NotDecodedError("corrupt", "it describes an image but holds no pixels")
+    return _NotDecodedError("no_pixels", "it holds no image")
+
+
+def _is_cut(dataset: Dataset) -> bool:
+    """Say whether the last value is shorter than the file says."""
+    last = max(dataset.keys(), default=None)
+    if last is None:
+        return True  # an empty dataset after a readable start
+    raw: Any = dataset.get_item(last, keep_deferred=True)
+    value = getattr(raw, "value", None)
+    return isinstance(value, bytes) and len(value) < getattr(raw, "length", 0) < _UNDEFINED
 
 
 def _positive(dataset: Dataset, keyword: str) -> bool:
