@@ -299,6 +299,7 @@ class StoreBackupWork:
             files_gone=survey.gone,
             problems=result.problem_count,
             bytes_added=result.bytes_added,
+            copies={copy.copy: copy.state for copy in result.copies},
         )
 
 

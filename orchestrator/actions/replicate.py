@@ -75,6 +75,7 @@ def replicate(
                 with Replicas(current, repository, names) as replicas, current.step("replicate"):
                     final = [s.file for s in primary.place_of(site, repository).list()]
                     result.copies = replicas.settle(final)
+                    current.metrics["copies"] = {one.copy: one.state for one in result.copies}
                     site.check_stop()
                     if replicas.damage is not None:
                         commit.refuse_damage(current, repository, replicas.refused, replicas.damage)

@@ -171,6 +171,7 @@ def run(
         current = Run(run_id, site, action, now, lock)
         try:
             yield current
+            _account_for(current)
         except OrchestratorError as error:
             _finish(current, _outcome_of(error), error.message)
             raise
@@ -178,6 +179,12 @@ def run(
             _finish(current, "failed", f"unexpected {type(error).__name__}")
             raise
         _finish(current, current.outcome, "; ".join(current.shortfalls) or None)
+
+
+def _account_for(current: Run) -> None:
+    from orchestrator.actions.ledger_events import account_for
+
+    account_for(current)
 
 
 def _finish(current: Run, outcome: Outcome, reason: str | None) -> None:
