@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestrator.actions.kit import refresh_kit
 from orchestrator.actions.places import read_marker, write_marker
 from orchestrator.actions.run import run
+from orchestrator.actions.signer import make_signer
 from orchestrator.actions.site import Site, key_file_path, keyring_path
 from orchestrator.catalog import repositories
 from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -136,6 +137,8 @@ def complete(site: Site) -> SetUp:
                 made.append(f"repository of store {store}")
         if _make_ledger(site):
             made.append("ledger")
+        if make_signer(site):
+            made.append("key that signs certificates")
         kit = refresh_kit(site)
     return SetUp(site.config.path, site.state_dir, kit.text, kit.html, made)
 

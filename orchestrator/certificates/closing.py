@@ -1,0 +1,119 @@
+"""The banner and the sections that every certificate has: verification to signatures. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.certificates.phrases import (
+    BASES,
+    METHODS,
+    PARTS,
+    RESULTS,
+    UNKNOWN,
+    Block,
+    Zone,
+    date_of,
+    given,
+    hash_of,
+    maybe_date,
+    present,
+)
+
+
+def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
+    """Return the verdict in one line, and what it rests on."""
+    verification, validation = act["verification"], act["validation"]
+    if validation is not None and validation["result"] == "rejected":
+        return _banner("bad", "Not accepted", "The organization rejects the outcome.", verification)
+    if verification["result"] != "verified" and verification["basis"] == "measured":
+        headline = "Residual copies remain" if act["residual"] else "Not verified as a whole"
+        return _banner("care", headline, "See below what is left and until when.", verification)
+    if act["residual"]:
+        return _banner(
+            "care", "Residual copies remain", "See below what is left and until when.", verification
+        )
+    accepted = validation is not None
+    words = {
+        "record_disposal": "Disposed of on every copy",
+        "media_sanitization": f"Method: {METHODS[act.get('method')]}",
+        "key_destruction": f"Method: {METHODS[act.get('method')]}",
+    }[kind]
+    text = "Accepted by the organization." if accepted else "Absence was proved on every copy."
+    tone = "care" if "method" in act and act["method"] is None else "good"
+    return _banner(tone, words, text, verification)
+
+
+def _banner(tone: str, headline: str, text: str, verification: dict[str, Any]) -> dict[str, Any]:
+    return {"tone": tone, "headline": headline, "text": text, "basis": verification["basis"]}
+
+
+def common(act: dict[str, Any], zone: Zone) -> list[Block]:
+    """Return the sections that every kind has: verification to signatures."""
+    return [
+        _verification(act["verification"], zone),
+        *([_validation(act["validation"])] if act["validation"] is not None else []),
+        _residual(act["residual"]),
+        {"title": "What this certificate does not claim", "items": act["not_claimed"]},
+        *_evidence(act),
+        {"title": "Persons and signatures", "people": [_person(one) for one in act["persons"]]},
+    ]
+
+
+def _verification(one: dict[str, Any], zone: Zone) -> Block:
+    return {
+        "title": "Verification: did it complete?",
+        "facts": [
+            ["Result", RESULTS[one["result"]]],
+            ["Basis", BASES[one["basis"]]],
+            ["How", one["how"]],
+            ["Coverage", one["coverage"] or UNKNOWN],
+            ["At", zone.instant(one["at"])],
+        ],
+        "items": one["findings"],
+    }
+
+
+def _validation(one: dict[str, Any]) -> Block:
+    words = {"accepted": "ACCEPTED", "rejected": "REJECTED"}[one["result"]]
+    return {
+        "title": "Validation: does the organization accept it?",
+        "facts": [["Decision", words]],
+        "items": one["reasons"],
+    }
+
+
+def _residual(left: list[dict[str, Any]]) -> Block:
+    block: Block = {"title": "Residual copies"}
+    if not left:
+        return {**block, "text": "None is known."}
+    rows = [
+        [one["where"], one["what"], maybe_date(one["until"]) or UNKNOWN, one["then"]]
+        for one in left
+    ]
+    head = ["Where", "In which form", "Until", "Then"]
+    return {**block, "table": {"head": head, "widths": [2, 4, 2, 4], "rows": rows}}
+
+
+def _evidence(act: dict[str, Any]) -> list[Block]:
+    rows = [[name, hash_of(value)] for name, value in sorted(act["evidence"].items())]
+    entries = ", ".join(str(index) for index in act["ledger"])
+    if not rows and not entries:
+        return []
+    return [
+        {
+            "title": "Evidence",
+            "facts": [*given("Ledger entries", entries or None), *rows],
+            "mono": True,
+        }
+    ]
+
+
+def _person(one: dict[str, Any]) -> dict[str, str]:
+    return {
+        "part": PARTS[one["part"]],
+        "name": one["name"],
+        "title": ", ".join(present((one["title"], one["organization"]))),
+        "date": date_of(one["date"]),
+        "place": one["place"] or UNKNOWN,
+        "contact": one["contact"] or UNKNOWN,
+    }
