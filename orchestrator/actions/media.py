@@ -5,21 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.actions import attach, observe
+from orchestrator.actions import attach, custody, observe
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, media, repositories
+from orchestrator.catalog import media, repositories, sanitizations
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
-from orchestrator.catalog.media import AWAY, IN_USE, RETIRED
+from orchestrator.catalog.media import AWAY, IN_USE
+from orchestrator.catalog.sanitization_tables import CustodyAct
 from orchestrator.config.site import OfflineCopy
 from orchestrator.engines import medium as engine
 from orchestrator.engines import medium_release
 from orchestrator.errors import AbsentCopyError, NotFoundError, RefusedError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +27,13 @@ class MediumFacts:
         row: The register's row.
         connected: Where it is mounted now; None if it is not.
         overdue: It should have been back by now.
+        gaps: What is missing in its chain of custody.
     """
 
     row: Medium
     connected: Path | None
     overdue: bool
+    gaps: tuple[str, ...] = ()
 
 
 def register(
@@ -102,7 +101,12 @@ def listing(site: Site, *, retired: bool = False) -> list[MediumFacts]:
             connected.update((m.identity.medium, m.mount_point) for m in attach.look(site, copy))
     with site.catalog.reading() as session:
         rows = media.of_copy(session, None, retired=retired)
-    return [MediumFacts(row, connected.get(row.id), _is_overdue(row, now)) for row in rows]
+    return [
+        MediumFacts(
+            row, connected.get(row.id), _is_overdue(row, now), custody.chain(site, row).gaps
+        )
+        for row in rows
+    ]
 
 
 def mount(site: Site, name: str) -> MediumFacts:
@@ -128,10 +132,17 @@ def mount(site: Site, name: str) -> MediumFacts:
                 f"copy {name}: what was mounted is no registered medium of this site",
                 hint="orchestrator medium list",
             )
-        return _fresh(site, mounted.identity.medium, mounted.mount_point)
+        return fresh(site, mounted.identity.medium, mounted.mount_point)
 
 
-def release(site: Site, name: str, *, holder: str | None, location: str | None) -> MediumFacts:
+def release(
+    site: Site,
+    name: str,
+    *,
+    holder: str | None,
+    location: str | None,
+    seal: str | None = None,
+) -> MediumFacts:
     """Write everything out, unmount the copy's medium and record who takes it where.
 
     Args:
@@ -139,6 +150,7 @@ def release(site: Site, name: str, *, holder: str | None, location: str | None) 
         name: Copy name, or a medium's id or label.
         holder: Who takes it; None leaves what was recorded.
         location: Where it goes; None leaves what was recorded.
+        seal: Number of the seal it is under.
 
     Raises:
         AbsentCopyError: No medium of the copy is connected.
@@ -153,12 +165,26 @@ def release(site: Site, name: str, *, holder: str | None, location: str | None) 
         medium_release.release(handle, command=copy.unmount or None)
         if copy.power_off:
             medium_release.power_off(mounted, copy.power_off)
-        _note(site, mounted.identity.medium, "released", AWAY, holder=holder, location=location)
+        act = CustodyAct(
+            medium=mounted.identity.medium,
+            at=site.clock.now(),
+            given_by=site.actor,
+            taken_by=holder,
+            seal=seal,
+        )
+        note_act(site, act, "released", AWAY, holder=holder, location=location)
         _absent(site, copy.name)
-        return _fresh(site, mounted.identity.medium, None)
+        return fresh(site, mounted.identity.medium, None)
 
 
-def receive(site: Site, name: str, *, holder: str | None, location: str | None) -> MediumFacts:
+def receive(
+    site: Site,
+    name: str,
+    *,
+    holder: str | None,
+    location: str | None,
+    seal: str | None = None,
+) -> MediumFacts:
     """Record that a medium has come back.
 
     Args:
@@ -166,53 +192,35 @@ def receive(site: Site, name: str, *, holder: str | None, location: str | None) 
         name: The medium's id, the beginning of it, or its label.
         holder: Who has it now.
         location: Where it is now.
+        seal: Number of the seal it came under.
     """
     medium = find(site, name)
     with run(site, "medium-receive"):
-        _note(site, medium.id, "received", IN_USE, holder=holder, location=location)
-    return _fresh(site, medium.id, None)
+        act = CustodyAct(
+            medium=medium.id,
+            at=site.clock.now(),
+            given_by=medium.holder if medium.state == AWAY else None,
+            taken_by=holder or site.actor,
+            seal=seal,
+        )
+        note_act(site, act, "received", IN_USE, holder=holder, location=location)
+    return fresh(site, medium.id, None)
 
 
-def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
-    """Take a medium out of service; what it holds stays on it until it is sanitized.
+def find(site: Site, name: str, *, retired: bool = False) -> Medium:
+    """Return a medium by its id, the beginning of it, or its label.
 
     Args:
         site: The site.
-        name: The medium's id, the beginning of it, or its label.
-        note: Why.
-
-    Raises:
-        RefusedError: It is the only medium of its copy that holds a snapshot.
-    """
-    medium = find(site, name)
-    with run(site, "medium-retire"):
-        with site.catalog.reading() as session:
-            others = {row.id for row in media.of_copy(session, medium.copy_)} - {medium.id}
-            states = copies.states(session, medium.copy_)
-        holders = {row.medium for row in states if row.newest_snapshot is not None}
-        if medium.id in holders and others and not others & holders:
-            raise RefusedError(
-                f"copy {medium.copy_}: {medium.label} is the only medium that holds a snapshot",
-                hint=f"connect another one, then: orchestrator replicate {medium.copy_}",
-            )
-        if not others:
-            raise RefusedError(
-                f"copy {medium.copy_}: {medium.label} is its last medium",
-                hint="add another one first: orchestrator medium add",
-            )
-        _note(site, medium.id, "retired", RETIRED, note=note)
-    return _fresh(site, medium.id, None)
-
-
-def find(site: Site, name: str) -> Medium:
-    """Return a medium by its id, the beginning of it, or its label.
+        name: What a person calls it.
+        retired: Also look among those that were retired.
 
     Raises:
         NotFoundError: There is none.
         UsageError: There are several.
     """
     with site.catalog.reading() as session:
-        rows = media.of_copy(session, None)
+        rows = media.of_copy(session, None, retired=retired)
     found = [row for row in rows if name in (row.id, row.label)]
     found = found or [row for row in rows if len(name) >= 4 and row.id.startswith(name)]
     if not found:
@@ -226,9 +234,9 @@ def _copy_of(site: Site, name: str) -> str:
     return name if name in site.config.copies else find(site, name).copy_
 
 
-def _note(
+def note_act(
     site: Site,
-    medium: str,
+    act: CustodyAct,
     event: str,
     state: str,
     *,
@@ -236,12 +244,13 @@ def _note(
     location: str | None = None,
     note: str | None = None,
 ) -> None:
+    """Record an act of custody, and what it changes of the medium."""
     with site.catalog.transaction() as session:
         media.record(
             session,
             MediumEvent(
-                medium=medium,
-                at=site.clock.now(),
+                medium=act.medium,
+                at=act.at,
                 actor=site.actor,
                 event=event,
                 holder=holder,
@@ -250,6 +259,7 @@ def _note(
             ),
             state=state,
         )
+        sanitizations.keep_custody(session, act)
 
 
 def _absent(site: Site, copy: str) -> None:
@@ -259,10 +269,12 @@ def _absent(site: Site, copy: str) -> None:
         observe.record_absence(site, copy, repository_id, "the medium was released")
 
 
-def _fresh(site: Site, medium: str, connected: Path | None) -> MediumFacts:
+def fresh(site: Site, medium: str, connected: Path | None) -> MediumFacts:
+    """Return a medium as it stands in the register now."""
     with site.catalog.reading() as session:
         row = media.get(session, medium)
-    return MediumFacts(row, connected, _is_overdue(row, site.clock.now()))
+    gaps = custody.chain(site, row).gaps
+    return MediumFacts(row, connected, _is_overdue(row, site.clock.now()), gaps)
 
 
 def _is_overdue(row: Medium, now: datetime) -> bool:

@@ -67,28 +67,34 @@ def mount(invocation: Invocation, copy: str) -> None:
 @click.argument("copy")
 @click.option("--holder", help="Who takes it.")
 @click.option("--location", help="Where it goes.")
+@click.option("--seal", help="Number of the seal it is under.")
 @pass_invocation
-def release(invocation: Invocation, copy: str, holder: str | None, location: str | None) -> None:
+def release(
+    invocation: Invocation, copy: str, holder: str | None, location: str | None, seal: str | None
+) -> None:
     """Write everything out and unmount the medium of COPY; then it may be pulled out."""
     from orchestrator.actions import media
 
     site = invocation.open_site()
     site.demand_role("custodian", "operator")
-    _show(invocation, [media.release(site, copy, holder=holder, location=location)])
+    _show(invocation, [media.release(site, copy, holder=holder, location=location, seal=seal)])
 
 
 @medium.command()
 @click.argument("name")
 @click.option("--holder", help="Who has it now.")
 @click.option("--location", help="Where it is now.")
+@click.option("--seal", help="Number of the seal it came under.")
 @pass_invocation
-def receive(invocation: Invocation, name: str, holder: str | None, location: str | None) -> None:
+def receive(
+    invocation: Invocation, name: str, holder: str | None, location: str | None, seal: str | None
+) -> None:
     """Record that medium NAME (label or id) has come back."""
     from orchestrator.actions import media
 
     site = invocation.open_site()
     site.demand_role("custodian")
-    _show(invocation, [media.receive(site, name, holder=holder, location=location)])
+    _show(invocation, [media.receive(site, name, holder=holder, location=location, seal=seal)])
 
 
 @medium.command()
@@ -97,11 +103,42 @@ def receive(invocation: Invocation, name: str, holder: str | None, location: str
 @pass_invocation
 def retire(invocation: Invocation, name: str, note: str | None) -> None:
     """Take medium NAME (label or id) out of service; what it holds stays until sanitized."""
-    from orchestrator.actions import media
+    from orchestrator.actions import retire as retirement
 
     site = invocation.open_site()
     site.demand_role("custodian")
-    _show(invocation, [media.retire(site, name, note=note)])
+    _show(invocation, [retirement.retire(site, name, note=note)])
+
+
+@medium.command("custody")
+@click.argument("name")
+@pass_invocation
+def show_custody(invocation: Invocation, name: str) -> None:
+    """Show who had medium NAME (label or id) from whom, when, under which seal, and the gaps."""
+    from orchestrator.actions import custody, media
+
+    site = invocation.open_site()
+    chain = custody.chain(site, media.find(site, name, retired=True))
+    links = [
+        {
+            "at": link.at,
+            "event": link.event,
+            "actor": link.actor,
+            "from": link.given_by,
+            "to": link.taken_by,
+            "location": link.location,
+            "seal": link.seal,
+            "note": link.note,
+        }
+        for link in chain.links
+    ]
+    if invocation.as_json:
+        render.show_json({"medium": chain.medium.id, "custody": links, "gaps": list(chain.gaps)})
+        return
+    headings = ["at", "event", "actor", "from", "to", "location", "seal", "note"]
+    render.table(headings, [[link[one] for one in headings] for link in links])
+    for gap in chain.gaps:
+        render.say(f"gap: {gap}")
 
 
 def _show(invocation: Invocation, found: list[MediumFacts]) -> None:
@@ -142,4 +179,5 @@ def _document(facts: MediumFacts) -> dict[str, Any]:
         "location": row.location,
         "last_seen": row.last_seen,
         "due": row.due_at,
+        "gaps": list(facts.gaps),
     }

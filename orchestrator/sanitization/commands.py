@@ -138,3 +138,13 @@ PROCEDURES: dict[str, Procedure] = {
     ),
 }
 """By the technique's name; our own overwrite needs no program."""
+
+VERSION_WORDS: dict[str, tuple[str, ...]] = {
+    "nwipe": ("--version",),
+    "blkdiscard": ("--version",),
+    "hdparm": ("-V",),
+    "nvme": ("version",),
+    "sg_sanitize": ("--version",),
+    "cryptsetup": ("--version",),
+}
+"""What makes a program say its version."""

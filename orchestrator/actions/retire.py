@@ -1,0 +1,61 @@
+"""Taking a medium out of service, once everything on it is proven elsewhere."""
+
+from __future__ import annotations
+
+from orchestrator.actions import custody
+from orchestrator.actions.media import MediumFacts, find, fresh, note_act
+from orchestrator.actions.record import Event, announced
+from orchestrator.actions.run import run
+from orchestrator.actions.site import Site
+from orchestrator.catalog import copies, media, sanitizations
+from orchestrator.catalog.media import RETIRED
+from orchestrator.catalog.sanitization_tables import CustodyAct
+from orchestrator.errors import RefusedError
+
+
+def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
+    """Take a medium out of service; what it holds stays on it until it is sanitized.
+
+    Args:
+        site: The site.
+        name: The medium's id, the beginning of it, or its label.
+        note: Why.
+
+    What it held is tied to it for the certificate of its sanitization.
+
+    Raises:
+        RefusedError: It is the only medium of its copy that holds a snapshot, or holds one that
+            no other copy is proven to hold.
+    """
+    medium = find(site, name)
+    with run(site, "medium-retire"):
+        with site.catalog.reading() as session:
+            others = {row.id for row in media.of_copy(session, medium.copy_)} - {medium.id}
+            states = copies.states(session, medium.copy_)
+        holders = {row.medium for row in states if row.newest_snapshot is not None}
+        if medium.id in holders and others and not others & holders:
+            raise RefusedError(
+                f"copy {medium.copy_}: {medium.label} is the only medium that holds a snapshot",
+                hint=f"connect another one, then: orchestrator replicate {medium.copy_}",
+            )
+        if not others:
+            raise RefusedError(
+                f"copy {medium.copy_}: {medium.label} is its last medium",
+                hint="add another one first: orchestrator medium add",
+            )
+        holdings = custody.demand_elsewhere(site, medium)
+        about = {
+            "medium": medium.id,
+            "copy": medium.copy_,
+            "serial": medium.serial,
+            "repositories": sorted({one.repository for one in holdings}),
+            "snapshots": len(holdings),
+            "elsewhere": sorted({one.elsewhere for one in holdings}),
+        }
+        with announced(site, Event("medium.retire", about, note=note)) as outcome:
+            act = CustodyAct(medium=medium.id, at=site.clock.now(), given_by=site.actor)
+            note_act(site, act, "retired", RETIRED, note=note)
+            with site.catalog.transaction() as session:
+                sanitizations.keep_holdings(session, holdings)
+            outcome.update(about)
+    return fresh(site, medium.id, None)

@@ -1,0 +1,96 @@
+"""What all steps of a sanitization share: who may act, what a row says, what the dead left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.actions.sanitize_evidence import CHILDREN
+from orchestrator.actions.site import SYSTEM, Site
+from orchestrator.catalog import runs, sanitizations
+from orchestrator.catalog.sanitization_tables import Sanitization
+from orchestrator.catalog.sanitizations import EXECUTING, INTERRUPTED
+from orchestrator.engines.process import reap_recorded
+from orchestrator.errors import RefusedError
+from orchestrator.sanitization.facts import Facts
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+
+def settle(site: Site) -> list[str]:
+    """Close what a dead process left: nothing is claimed of it.
+
+    To be called within a run, which has closed the runs of dead processes before.
+
+    Returns:
+        Ids of the sanitizations that were interrupted.
+    """
+    with site.catalog.reading() as session:
+        executing = sanitizations.listing(session, state=EXECUTING)
+        dead = [row.id for row in executing if not _is_running(session, row.run_id)]
+    if dead:
+        # The tool of a dead process may still be at work on the device.
+        reap_recorded(site.engine_dir / CHILDREN)
+    for name in dead:
+        with site.catalog.transaction() as session:
+            row = sanitizations.move(session, name, before=EXECUTING, after=INTERRUPTED)
+            row.verification, row.method = "unverified", None
+            row.reasons = ["it was cut off: what it has done is not known"]
+            row.ended_at = site.clock.now()
+            session.add(row)
+    return dead
+
+
+def _is_running(session: Session, run_id: str | None) -> bool:
+    found = runs.get(session, run_id) if run_id is not None else None
+    return found is not None and found.ended_at is None
+
+
+def demand_person(site: Site) -> None:
+    """Refuse unattended work.
+
+    Raises:
+        RefusedError: Nobody is named.
+    """
+    if site.actor == SYSTEM:
+        raise RefusedError(
+            "this takes a person: the ledger must name who acts",
+            hint="use --as ACTOR",
+        )
+
+
+def described(facts: Facts) -> dict[str, Any]:
+    """Return the facts as JSON values, without the transcripts."""
+    return {
+        "kind": facts.kind,
+        "size_bytes": facts.size_bytes,
+        "block_bytes": facts.block_bytes,
+        "vendor": facts.vendor,
+        "model": facts.model,
+        "serial": facts.serial,
+        "serials": dict(facts.serials),
+        "identity": facts.identity,
+        "capabilities": dict(facts.capabilities),
+        "native_bytes": facts.native_bytes,
+        "hidden_areas": facts.hidden,
+        "frozen": facts.frozen,
+        "locked": facts.locked,
+        "health": facts.health,
+        "in_use": list(facts.in_use),
+        "missing_tools": list(facts.missing_tools),
+    }
+
+
+def body_of(row: Sanitization) -> dict[str, Any]:
+    """Return what the ledger says of a sanitization."""
+    found = {
+        "sanitization": row.id,
+        "technique": row.technique,
+        "kind": row.kind,
+        "serial": row.serial,
+        "model": row.model,
+        "size_bytes": row.size_bytes,
+        "medium": row.medium,
+        "basis": row.basis,
+    }
+    return {key: value for key, value in found.items() if value is not None}
