@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from orchestrator.actions.site import Site
 from orchestrator.catalog import drills, runs, snapshots
 from orchestrator.drills.result import DrillResult, RecoveryTime
+from orchestrator.errors import DamageError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -70,13 +71,21 @@ def recovery_time(site: Site, session: Session, store: str) -> Objective:
     target = site.store_config(store).rto
     since = now - BELIEVED_FOR
     results = [result for result in _drills(session, store) if since <= result.started_at <= now]
-    whole = [_of_drill(result, target) for result in results if result.scope == "all"]
+    whole = [
+        _of_drill(result, target)
+        for result in results
+        if result.scope == "all" and result.rto.measured_s is not None
+    ]
     whole += [
         _of_restore(run, target)
         for run in runs.recent(session, store, action="restore", limit=LOOKED_AT)
         if since <= run.started_at <= now and _measures(run)
     ]
-    parts = [_of_part(result.rto, result.started_at, target) for result in results]
+    parts = [
+        _of_part(result.rto, result.started_at, target)
+        for result in results
+        if result.scope != "all"
+    ]
     for found in (whole, [part for part in parts if part.projected is not None]):
         if found:
             return max(found, key=lambda one: one.at or since)
@@ -84,13 +93,11 @@ def recovery_time(site: Site, session: Session, store: str) -> Objective:
 
 
 def _drills(session: Session, store: str) -> Iterator[DrillResult]:
-    """Yield the drills that say something about the time: a broken restore proves none."""
+    """Yield the drills that say something about the time: a restore of damaged data proves none."""
     for row in drills.recent(session, store, limit=LOOKED_AT):
-        if row.verdict not in ("verified", "not_verified") or row.as_of is not None:
-            continue
-        result = drills.result_of(row)
-        if row.verdict == "verified" or result.rto.met is False:
-            yield result
+        ran = row.verdict in ("verified", "not_verified") and row.as_of is None
+        if ran and row.exit_code != DamageError.exit_code:
+            yield drills.result_of(row)
 
 
 def _measures(run: Run) -> bool:
@@ -106,9 +113,7 @@ def _of_restore(run: Run, target: timedelta) -> Objective:
 
 
 def _of_drill(result: DrillResult, target: timedelta) -> Objective:
-    if result.rto.measured_s is None:
-        return Objective(target, None, result.rto.met, "drill", at=result.started_at)
-    took = timedelta(seconds=result.rto.measured_s)
+    took = timedelta(seconds=result.rto.measured_s or 0)
     return Objective(target, took, took <= target, "drill", at=result.started_at)
 
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from orchestrator.actions.backup import StoreBackup
+    from orchestrator.actions.drill_status import CopyDrills
     from orchestrator.actions.missed import Missed
     from orchestrator.actions.objectives import Objective
     from orchestrator.actions.replicas import CopyResult
@@ -95,6 +96,17 @@ def missed(one: Missed) -> dict[str, Any]:
     }
 
 
+def copy_drills(one: CopyDrills) -> dict[str, Any]:
+    """Return what drills have proven on one copy."""
+    return {
+        "copy": one.copy,
+        "drill": one.last,
+        "at": one.last_at,
+        "verdict": one.last_verdict,
+        "coverage": asdict(one.coverage),
+    }
+
+
 def store_status(one: StoreStatus) -> dict[str, Any]:
     """Return where one store stands."""
     return {
@@ -128,16 +140,7 @@ def store_status(one: StoreStatus) -> dict[str, Any]:
             "projected_high_s": _seconds(one.rto.projected_high),
             "at": one.rto.at,
         },
-        "drills": [
-            {
-                "copy": copy.copy,
-                "drill": copy.last,
-                "at": copy.last_at,
-                "verdict": copy.last_verdict,
-                "coverage": asdict(copy.coverage),
-            }
-            for copy in one.drills
-        ],
+        "drills": [copy_drills(copy) for copy in one.drills],
         "last_run": None
         if one.last_run is None
         else {
