@@ -39,7 +39,11 @@ def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
         "key_destruction": f"Method: {METHODS[act.get('method')]}",
     }[kind]
     text = "Accepted by the organization." if accepted else "Absence was proved on every copy."
-    tone = "care" if "method" in act and act["method"] is None else "good"
+    if verification["basis"] == "attested":
+        text = "Accepted by the organization, on the word of the persons named below."
+    unmet = "method" in act and act["method"] is None
+    overridden = bool((act.get("vendor") or {}).get("overridden_by"))
+    tone = "care" if unmet or overridden else "good"
     return _banner(tone, words, text, verification)
 
 
@@ -48,22 +52,27 @@ def _banner(tone: str, headline: str, text: str, verification: dict[str, Any]) -
 
 
 def common(act: dict[str, Any], zone: Zone) -> list[Block]:
-    """Return the sections that every kind has: verification to signatures."""
+    """Return the sections that every kind has: verification to evidence."""
     return [
         _verification(act["verification"], zone),
         *([_validation(act["validation"])] if act["validation"] is not None else []),
         _residual(act["residual"]),
         {"title": "What this certificate does not claim", "items": act["not_claimed"]},
         *_evidence(act),
-        {"title": "Persons and signatures", "people": [_person(one) for one in act["persons"]]},
     ]
+
+
+def people(act: dict[str, Any]) -> Block:
+    """Return the last section: who took part, with lines to sign on."""
+    found = [_person(one) for one in act["persons"]]
+    return {"title": "Persons and signatures", "people": found}
 
 
 def _verification(one: dict[str, Any], zone: Zone) -> Block:
     return {
         "title": "Verification: did it complete?",
         "facts": [
-            ["Result", RESULTS[one["result"]]],
+            ["Result", RESULTS[one["basis"], one["result"]]],
             ["Basis", BASES[one["basis"]]],
             ["How", one["how"]],
             ["Coverage", one["coverage"] or UNKNOWN],
@@ -95,7 +104,9 @@ def _residual(left: list[dict[str, Any]]) -> Block:
 
 
 def _evidence(act: dict[str, Any]) -> list[Block]:
-    rows = [[name, hash_of(value)] for name, value in sorted(act["evidence"].items())]
+    rows = [
+        [name.replace("_", " "), hash_of(value)] for name, value in sorted(act["evidence"].items())
+    ]
     entries = ", ".join(str(index) for index in act["ledger"])
     if not rows and not entries:
         return []

@@ -71,7 +71,7 @@ def page_data(record: dict[str, Any], standing: Standing, *, paper: str) -> dict
             *sections.of_kind(kind, act, zone),
             *closing.common(act, zone),
             _provenance(record, standing, zone),
-            _attachments(),
+            closing.people(act),
         ],
         "footer": {
             "record": standing.record_sha256,
@@ -106,17 +106,10 @@ def _provenance(record: dict[str, Any], standing: Standing, zone: Zone) -> Block
             ["Ledger's public key", standing.vkey],
             ["Issued", f"{zone.instant(record['issued_at'])} by {record['issued_by']}"],
             ["Made with", f"{product['name']} {product['version']}"],
+            *([f"Attached: {name}", what] for name, what in ATTACHED.items()),
         ],
         "text": "Any change to this file breaks its electronic signature. Check it with "
         "“orchestrator certificate verify FILE”, or with a reader of signed PDF files and the "
-        "attachments below. A printed copy is checked by the SHA-256 of the record.",
-        "keep": True,
-    }
-
-
-def _attachments() -> Block:
-    return {
-        "title": "Attached to this file",
-        "facts": [[name, what] for name, what in ATTACHED.items()],
+        "attached files. A printed copy is checked by the SHA-256 of the record.",
         "keep": True,
     }

@@ -18,9 +18,12 @@ BASES = {
     "attested": "attested: stated by the persons named, not observed",
 }
 RESULTS = {
-    "verified": "verified",
-    "not_verified": "NOT verified",
-    "unverified": "could not be verified",
+    ("measured", "verified"): "verified",
+    ("measured", "not_verified"): "NOT verified",
+    ("measured", "unverified"): "not verified as a whole",
+    ("attested", "verified"): "verified by the persons named; not observed here",
+    ("attested", "not_verified"): "NOT verified",
+    ("attested", "unverified"): "not observed here; it rests on what the persons named state",
 }
 REACHED = {
     "reached": "reached",

@@ -96,7 +96,7 @@ def _copy(one: dict[str, Any], zone: Zone) -> list[str]:
         one["technique"],
         one["basis"],
         STATES[one["state"]],
-        zone.instant(one["proved_at"]),
+        zone.instant(one["proved_at"]) if one["proved_at"] else "not proved",
     ]
 
 

@@ -22,7 +22,8 @@ _FORBIDDEN = (
     rf"\b({_LAWS})[^.\n]{{0,24}}\b(complian|certified|conform|approved)",
     rf"\b(compl(iant|ies|iance)|conform\w*|certified) (with|to|by) [^.\n]{{0,24}}\b({_LAWS})",
     r"\b5220\.22",
-    r"\b(guarantee|military[- ]grade|100 ?%|completely destroyed|permanently (erased|destroyed))",
+    r"\b(guarantee|military[- ]grade|100 ?% (destroyed|erased|secure))",
+    r"\b(completely|permanently) (erased|destroyed)",
     r"\bsafe[- ]harbou?r\b",
     # A section, table or appendix of the two standards on sanitization.
     r"\b(800-88|2883)[^.\n]{0,40}(§|\b(section|clause|table|appendix|annex)\b)",
