@@ -89,6 +89,15 @@ def count(session: Session, store: str) -> int:
     return int(session.connection().execute(query).scalar_one())
 
 
+def newest_study_date(session: Session, store: str) -> dt.date | None:
+    """Return the newest study date among a store's files that are not gone; None for none."""
+    query = sa.select(sa.func.max(_file.c.study_date)).where(
+        _file.c.store == store, _file.c.gone_run.is_(None)
+    )
+    newest: dt.date | None = session.connection().execute(query).scalar()
+    return newest
+
+
 def entries_of_study(
     session: Session,
     store: str,

@@ -1,0 +1,88 @@
+"""Decoding one frame of each series of what a drill restored, in a child process."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.actions.drill_expected import Expectation
+from orchestrator.errors import EngineError
+
+if TYPE_CHECKING:
+    import threading
+
+    from orchestrator.engines.decoder import Decoded
+
+MOST_PREVIEWS = 60
+"""So many pictures fit on a contact sheet that somebody looks at."""
+
+BAD = ("corrupt", "crashed", "unreadable")
+
+
+@dataclass(slots=True)
+class Pixels:
+    """What decoding came to.
+
+    Attributes:
+        counts: Series by the decoder's answer.
+        reasons: Series by what is wrong with them, in the decoder's words.
+        failed_studies: Pseudonyms of studies with a frame that cannot be shown.
+        previews: What was decoded with the pseudonym of its study, if pictures were asked for.
+        trouble: Why nothing could be decoded at all; None if something could.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    failed_studies: set[str] = field(default_factory=set)
+    previews: list[tuple[Decoded, str]] = field(default_factory=list)
+    trouble: str | None = None
+
+
+def decode(
+    expectation: Expectation,
+    folder: Path,
+    *,
+    previews: bool,
+    stop: threading.Event,
+    on_done: Callable[[int], None],
+) -> Pixels:
+    """Decode one frame of each series; a series whose file is missing is passed over.
+
+    Args:
+        expectation: What was to be restored.
+        folder: What was restored.
+        previews: Ask for pictures, too.
+        stop: Ends the work when set.
+        on_done: Called with the number of series done.
+
+    Raises:
+        StoppedError: `stop` was set.
+    """
+    from orchestrator.dicom.decode_child import program
+    from orchestrator.engines.decoder import Decoder
+
+    found = Pixels()
+    root = os.fsencode(folder)
+    try:
+        with Decoder(program(), stop=stop) as decoder:
+            for number, entry in enumerate(expectation.to_decode(), 1):
+                path = os.path.join(root, entry.path)
+                if not os.path.isfile(path):
+                    continue
+                wanted = previews and len(found.previews) < MOST_PREVIEWS
+                answer = decoder.decode(path, preview=wanted)
+                found.counts[answer.state] += 1
+                if answer.state in BAD:
+                    found.reasons[answer.reason or answer.state] += 1
+                    if entry.study is not None:
+                        found.failed_studies.add(entry.study)
+                if wanted and answer.state == "decoded":
+                    found.previews.append((answer, entry.study or ""))
+                on_done(number)
+    except EngineError as error:
+        found.trouble = error.message
+    return found
