@@ -40,7 +40,7 @@ class Coverage:
         files: Files the primary needs.
         missing: Of those, how many the listing lacks, or has without a recorded lock.
         protected_until: The earliest end of a lock among them; None if one is missing.
-        suspicious: Names with more than one version, or hidden.
+        suspicious: Names with more than one version, or hidden, or that the primary never had.
         requests: Requests that were made.
     """
 
@@ -141,10 +141,11 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
             missing += 1
         else:
             earliest = until if earliest is None else min(earliest, until)
-    suspicious = sum(stored.versions > 1 or stored.hidden for stored in listed.values())
-    observe.record(
-        site, opened, repository.id, replicated=False, trouble=observe.suspicion(suspicious)
-    )
+    ours = set(needed) | observe.removed_from_primary(site, repository.id)
+    foreign = len(set(listed) - ours)
+    tampered = sum(stored.versions > 1 or stored.hidden for stored in listed.values())
+    trouble = observe.suspicion(tampered, foreign)
+    observe.record(site, opened, repository.id, replicated=False, trouble=trouble)
     with site.catalog.transaction() as session:
         row_state = copies.get_state(session, key)
         snapshot = row_state.newest_snapshot if row_state is not None else None
@@ -170,7 +171,7 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
         files=len(needed),
         missing=missing,
         protected_until=None if missing else earliest,
-        suspicious=suspicious,
+        suspicious=tampered + foreign,
         requests=place.requests,
     )
 

@@ -199,14 +199,22 @@ def facts_of_store(
     return chosen, newest_at
 
 
-def suspicion(count: int) -> str | None:
-    """Say what is alarming about names with several versions; None if there are none."""
-    if not count:
-        return None
-    return (
-        f"{count} files have more than one version or are hidden: somebody overwrote or deleted "
-        "them; the locked versions are still there"
-    )
+def suspicion(tampered: int, foreign: int = 0) -> str | None:
+    """Say what is alarming about a bucket's names; None if nothing is.
+
+    Args:
+        tampered: Names with several versions, or hidden.
+        foreign: Names that the primary never had.
+    """
+    words = []
+    if tampered:
+        words.append(
+            f"{tampered} files have more than one version or are hidden: somebody overwrote or "
+            "deleted them; the locked versions are still there"
+        )
+    if foreign:
+        words.append(f"{foreign} files were put there by somebody else")
+    return "; ".join(words) or None
 
 
 def _facts(site: Site, session: Session, row: CopyStateRow) -> CopyFacts:
@@ -222,9 +230,8 @@ def _facts(site: Site, session: Session, row: CopyStateRow) -> CopyFacts:
         reachable=detail.get("reachable"),
         observed_at=row.observed_at,
         separate=detail.get("separate", True),
-        damaged=sum(have.get(state, (0, 0))[0] for state in BAD)
-        + bool(detail.get("alarm"))
-        + bool(detail.get("unsound")),
+        damaged=sum(have.get(state, (0, 0))[0] for state in BAD) + bool(detail.get("unsound")),
+        alarm=detail.get("words") if detail.get("alarm") else None,
         newest_snapshot=row.newest_snapshot,
         newest_at=row.newest_at,
         verified_at=row.verified_at,

@@ -44,6 +44,7 @@ class CopyFacts:
         protected_until: Earliest retain-until of what that snapshot needs; immutable only.
         due_at: When the medium is due back; offline only.
         detail: What else a person should know.
+        alarm: What somebody has done to it, as a clause; None for nothing. Counts as damage.
     """
 
     copy: str
@@ -60,6 +61,7 @@ class CopyFacts:
     protected_until: datetime | None = None
     due_at: datetime | None = None
     detail: str | None = None
+    alarm: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +108,10 @@ def judge_copy(
         now: The present.
     """
     name = f"copy {facts.copy}"
-    if facts.damaged:
-        return Judged(facts, "damaged", False, f"{name}: {facts.damaged} damaged or missing files")
+    if facts.damaged or facts.alarm:
+        count = f"{facts.damaged} damaged or missing files" if facts.damaged else None
+        words = "; ".join(part for part in (facts.alarm, count) if part)
+        return Judged(facts, "damaged", False, f"{name}: {words}")
     if not facts.separate:
         state = _state_when_there(facts, newest, limits, now)
         return Judged(facts, state, False, f"{name}: a plain directory is not a separate medium")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from orchestrator.cli import render
@@ -198,3 +200,65 @@ def sweep(invocation: Invocation, copy: str, store: str | None) -> None:
                 f"store {result.store}: {result.removed} versions removed, {result.locked} still "
                 "locked"
             )
+
+
+@bucket.command()
+@click.argument("copy")
+@click.option("--to", required=True, type=click.Path(path_type=Path), help="Folder to write to.")
+@click.option("--as-of", metavar="TIME", help="As it was then: a date or an instant.")
+@click.option("--store", help="Only this store.")
+@pass_invocation
+def recover(
+    invocation: Invocation, copy: str, to: Path, as_of: str | None, store: str | None
+) -> None:
+    """Bring the repositories in COPY back as folders, whatever was hidden or overwritten.
+
+    Only files with the SHA-256 of their name are written; plain restic opens the result. Run it
+    again with the same folder to go on where it was cut off. Exit status: 0 everything came back,
+    3 something is missing or damaged.
+    """
+    from orchestrator.actions.as_of import instant
+    from orchestrator.actions.recover import recover as bring_back
+
+    site = invocation.open_site()
+    site.demand_role("custodian", "operator")
+    zone, now = site.config.timezone, site.clock.now()
+    at = instant(as_of, zone, now=now) if as_of is not None else None
+    run, results = bring_back(site, copy, site.stores([store] if store else None), to=to, at=at)
+    if invocation.as_json:
+        render.show_json(
+            {
+                "run": run,
+                "copy": copy,
+                "as_of": at,
+                "files": sum(result.files for result in results),
+                "bytes": sum(result.bytes for result in results),
+                "missing": [path for result in results for path in result.missing],
+                "damaged": [path for result in results for path in result.damaged],
+                "stores": [
+                    {
+                        "store": result.store,
+                        "folder": str(result.folder),
+                        "files": result.files,
+                        "bytes": result.bytes,
+                        "already": result.already,
+                        "missing": result.missing,
+                        "damaged": result.damaged,
+                        "structure": result.structure,
+                        "problem": result.problem,
+                    }
+                    for result in results
+                ],
+            }
+        )
+    else:
+        for result in results:
+            render.say(
+                f"store {result.store}: {result.files} files, {render.size(result.bytes)}, in "
+                f"{result.folder}; structure {render.colour(result.structure)}"
+            )
+            for words, paths in (("missing", result.missing), ("damaged", result.damaged)):
+                for path in paths:
+                    render.say(f"  {words}: {path}")
+    if not all(result.is_whole for result in results):
+        raise ExitWith(3)

@@ -40,10 +40,12 @@ class Recall:
         candidates: The versions of each name that may be the right one, in the order in which
             they are to be tried; never empty. By kind in the order of the listing.
         suspicious: Names with more than one version, or hidden, at any time.
+        late: Names that had no version at all at the instant.
     """
 
     candidates: dict[FileKey, tuple[StoredFile, ...]] = field(default_factory=dict)
     suspicious: int = 0
+    late: set[FileKey] = field(default_factory=set)
 
     @property
     def files(self) -> list[StoredFile]:
@@ -78,6 +80,8 @@ def recall(
         found.suspicious += hidden or len(versions) > 1
         wanted = known.get(facts[0].path)
         then = [fact for fact in versions if at is None or fact.modified <= at]
+        if not then:
+            found.late.add(parsed)
         if parsed[0] not in _DATED or (parsed[0] == "keys" and wanted is not None):
             then = versions
         # the recorded one, then the oldest: what an attacker puts comes after what we put
