@@ -24,6 +24,7 @@ from orchestrator.reports.drill_values import (
     Tile,
 )
 from orchestrator.reports.drill_words import (
+    ADVICE,
     AGAIN,
     ASK,
     CHECK_STATES,
@@ -76,7 +77,7 @@ def contents_of(report: Report) -> Contents:
         coverage_note=_coverage_note(result.coverage),
         checks=[_check(one) for one in result.checks[:MOST_CHECKS]],
         checks_note=_more(len(result.checks) - MOST_CHECKS, "check"),
-        remarks=_remarks(result.remarks),
+        remarks=_remarks(result),
         sandbox=result.sandbox or "Nothing is known of what became of the restored files.",
         provisions=[list(one) for one in provisions_of(result)],
         signatures=[
@@ -170,7 +171,8 @@ def _findings(result: DrillResult) -> list[Finding]:
     ]
     again, faster, sooner = AGAIN
     if result.verdict == "could_not_run":
-        return found or [Finding("skipped", "not run", "The drill", result.reason, again)]
+        advice = next(iter(_advised(result.remarks)), again)
+        return [Finding("skipped", "not run", "The drill", result.reason, advice), *found]
     for name, met, sentences, advice in (
         ("Time to restore (RTO)", result.rto.met, rto_sentences(result), faster),
         ("Age of the backup (RPO)", result.rpo.met, rpo_sentences(result), sooner),
@@ -178,6 +180,11 @@ def _findings(result: DrillResult) -> list[Finding]:
         if met is False:
             found.append(Finding("failed", "missed", name, " ".join(sentences), advice))
     return found or [Finding("skipped", "not proven", "The drill", result.reason, again)]
+
+
+def _advised(remarks: Sequence[str]) -> list[str]:
+    """Return the remarks that say what to do, without their first words."""
+    return [one.removeprefix(ADVICE) for one in remarks if one.startswith(ADVICE)]
 
 
 def _and_more(number: int) -> str:
@@ -259,7 +266,9 @@ def _check(check: Check) -> CheckLine:
     return CheckLine(check.state, CHECK_STATES[check.state], check.name, check.detail)
 
 
-def _remarks(remarks: Sequence[str]) -> list[str]:
+def _remarks(result: DrillResult) -> list[str]:
+    told = set(_advised(result.remarks)) if result.verdict == "could_not_run" else set()
+    remarks = [one for one in result.remarks if one.removeprefix(ADVICE) not in told]
     more = _more(len(remarks) - MOST_REMARKS, "remark")
     return [*remarks[:MOST_REMARKS], *([more] if more else [])]
 

@@ -89,7 +89,7 @@ def _verdict(said: Contents) -> str:
     return (
         f'<div class="verdict {said.verdict}">{sign}<div><h1>{escape(said.headline)}</h1>'
         f"{_p(said.reason)}</div></div>{phi}"
-        f'{_p(said.subject, "subject")}<p class="when">{_e(said.site)} &middot; {_e(said.when)}</p>'
+        f'{_p(said.subject, "subject")}<p class="when">{_e(said.site)}<br>{_e(said.when)}</p>'
     )
 
 

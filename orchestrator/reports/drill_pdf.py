@@ -19,7 +19,7 @@ from orchestrator.typeset import compile_pdf
 
 Paper = Literal["us-letter", "a4"]
 
-_FONTS = ["Libertinus Serif"]
+_FONT = "Libertinus Serif"
 
 
 def render_pdf(report: Report, *, paper: Paper = "us-letter") -> bytes:
@@ -52,7 +52,6 @@ def _data(said: Contents, drill: str, paper: Paper) -> dict[str, Any]:
     return data | {
         "drill": drill,
         "paper": paper,
-        "fonts": _FONTS,
         "legend": list(VERDICTS.values()),
         "coverage_title": COVERAGE,
         "provisions_note": PROVISIONS_NOTE,
@@ -61,9 +60,8 @@ def _data(said: Contents, drill: str, paper: Paper) -> dict[str, Any]:
 
 
 def _files(report: Report, said: Contents) -> dict[str, bytes]:
-    font = _FONTS[0]
     files = {
-        f"{name}.svg": trend(points, target_s=target_s, zone=report.zone, title=title, font=font)
+        f"{name}.svg": trend(points, target_s=target_s, zone=report.zone, title=title, font=_FONT)
         for name, points, target_s, title in (
             ("rto", said.rto_points, said.rto_target_s, "Time to restore the whole store"),
             ("rpo", said.rpo_points, said.rpo_target_s, "Age of the newest backup"),

@@ -29,6 +29,9 @@ TILE_STATES = {"good": "met", "bad": "missed", "open": "unknown"}
 COVERAGE = "What drills have proven so far"
 VERDICTS = {"verified": "verified", "not_verified": "not verified", "could_not_run": "not run"}
 ASK = "Ask whoever looks after the backups to look into it."
+ADVICE = "What to do: "
+"""How a remark begins that belongs to the cause of a drill that could not run."""
+
 AGAIN = (
     "Take the cause away and run the drill again. Until then treat this copy as not proven.",
     "Use a faster copy or connection for restores, or have the practice decide on a longer RTO.",
