@@ -5,12 +5,14 @@ A small port, so that the steps of issuing can be proved against any log.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.actions.record import Event, record
 from orchestrator.actions.site import Site
+
+if TYPE_CHECKING:
+    from orchestrator.ledger.reader import Reader
 
 
 class Book(Protocol):
@@ -34,8 +36,13 @@ class Book(Protocol):
         """Append an entry, durably, and return its index."""
         ...
 
-    def find(self, kind: str, body: Mapping[str, Any], *, since: int) -> int | None:
-        """Return the index of an entry whose body has these values; None if there is none."""
+    def find(self, event: Event, *, since: int) -> int | None:
+        """Return the index of an entry that says this already; None if there is none.
+
+        Args:
+            event: Of the same type, with these values in its body and this evidence.
+            since: Index of the first entry that is looked at.
+        """
         ...
 
     def entry(self, index: int) -> bytes:
@@ -71,18 +78,10 @@ class SiteBook:
         """Append an entry, durably, and return its index."""
         return record(self.site, [event])[0].index
 
-    def find(self, kind: str, body: Mapping[str, Any], *, since: int) -> int | None:
-        """Return the index of an entry whose body has these values; None if there is none."""
-        from orchestrator.ledger import entry
-
+    def find(self, event: Event, *, since: int) -> int | None:
+        """Return the index of an entry that says this already; None if there is none."""
         reader = self.site.ledger.reader()
-        if since >= reader.checkpoint.size:
-            return None
-        for stored in reader.entries(since):
-            found = entry.parse(stored.data)
-            if found.type == kind and all(found.body.get(k) == v for k, v in body.items()):
-                return stored.index
-        return None
+        return None if since >= reader.checkpoint.size else find(reader, event, since=since)
 
     def entry(self, index: int) -> bytes:
         """Return an entry's bytes."""
@@ -91,3 +90,20 @@ class SiteBook:
     def proof(self, index: int) -> bytes:
         """Return an entry's ``.tlog-proof``."""
         return self.site.ledger.reader().proof_text(index)
+
+
+def find(reader: Reader, event: Event, *, since: int) -> int | None:
+    """Return the index of an entry of a log that says what an event says; None if none does."""
+    from orchestrator.ledger import entry
+
+    mark = f'"{event.type}"'.encode()
+    wanted = {name: f"sha256:{value}" for name, value in event.evidence.items()}
+    for stored in reader.entries(since):
+        if mark not in stored.data:  # most entries are of other types: parsing them takes long
+            continue
+        found = entry.parse(stored.data)
+        same_body = all(found.body.get(name) == value for name, value in event.body.items())
+        same_evidence = all(found.evidence.get(name) == value for name, value in wanted.items())
+        if found.type == event.type and same_body and same_evidence:
+            return stored.index
+    return None

@@ -14,8 +14,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import __version__
 from orchestrator.actions import certificate_files as places
+from orchestrator.actions import certificate_steps as steps
 from orchestrator.actions.certificate_ledger import Book, SiteBook
 from orchestrator.actions.record import Event
 from orchestrator.actions.site import SYSTEM, Site
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
         MediaSanitization,
         RecordDisposal,
     )
-
-PRODUCT = "imaging-orchestrator"
 
 _log = logging.getLogger(__name__)
 
@@ -107,7 +105,7 @@ def issue(site: Site, act: Act, *, book: Book | None = None) -> Certificate:
         with site.catalog.reading() as session:
             there = rows.of_subject(session, subject)
         if there is not None:
-            made = document(_heading(site, book, there.number), act)["act"]
+            made = document(steps.heading(site, book, there.number), act)["act"]
             if json.loads(there.record)["act"] != plain(made):
                 raise RefusedError(
                     f"certificate {there.number} for the same {subject.partition('/')[0]} says "
@@ -115,9 +113,11 @@ def issue(site: Site, act: Act, *, book: Book | None = None) -> Certificate:
                     hint=f"orchestrator certificate revoke {there.number} --reason TEXT",
                 )
             if there.state != rows.ISSUED:  # it could not be finished just now: say why
-                there = _advance(site, book, there, fresh=False)
+                there = steps.advance(site, book, there, fresh=False)
             return facts(site, there)
-        return facts(site, _advance(site, book, _draft(site, book, act, subject), fresh=True))
+        return facts(
+            site, steps.advance(site, book, steps.draft(site, book, act, subject), fresh=True)
+        )
 
 
 def settle(site: Site, *, book: Book | None = None) -> list[Certificate]:
@@ -144,7 +144,7 @@ def _settle_all(site: Site, book: Book) -> tuple[list[Certificate], list[Orchest
     errors: list[OrchestratorError] = []
     for row in left:
         try:
-            done.append(facts(site, _advance(site, book, row, fresh=False)))
+            done.append(facts(site, steps.advance(site, book, row, fresh=False)))
         except StoppedError:
             raise
         except OrchestratorError as error:
@@ -177,13 +177,13 @@ def revoke(site: Site, number: str, *, reason: str, book: Book | None = None) ->
         if row.state != rows.ISSUED:
             raise RefusedError(f"certificate {number} is {row.state}, not in force")
         body = {"number": number, "kind": row.kind}
-        index = _once(
+        index = steps.once(
             book,
-            Event("certificate.revoked", body, evidence=_evidence(row), note=reason),
+            Event("certificate.revoked", body, evidence=steps.evidence(row), note=reason),
             since=row.issued_index or row.ledger_size,
         )
         rows.end(row, rows.REVOKED, at=site.clock.now(), reason=reason, index=index)
-        _save(site, row)
+        steps.save(site, row)
     return facts(site, row)
 
 
@@ -219,7 +219,9 @@ def person(site: Site, actor: str, part: Part, on: date) -> Person:
     from orchestrator.certificates.parts import Person
 
     if actor == SYSTEM:
-        return Person(part=part, name=PRODUCT, title="unattended program", date=on, actor=SYSTEM)
+        return Person(
+            part=part, name=steps.PRODUCT, title="unattended program", date=on, actor=SYSTEM
+        )
     known = site.config.actors.get(actor)
     if known is None:
         raise UsageError(f"the site file does not know {actor}", hint=f"add [actors.{actor}]")
@@ -249,133 +251,3 @@ def facts(site: Site, row: Row) -> Certificate:
         pdf=places.pdf_path(site, row.number),
         record=places.record_path(site, row.number),
     )
-
-
-def _advance(site: Site, book: Book, row: Row, *, fresh: bool) -> Row:
-    """Take a certificate from where it is to its end.
-
-    Args:
-        site: The site.
-        book: The ledger.
-        row: The certificate.
-        fresh: Made by this very call, so that the ledger cannot know it yet.
-    """
-    if row.ledger_origin != book.origin:
-        return _void(site, row, "the ledger was opened anew before it was issued")
-    if row.state == rows.DRAFTED:
-        _record(site, book, row, fresh=fresh)
-    if row.state == rows.RECORDED:
-        _make(site, book, row)
-    if row.state == rows.SIGNED:
-        _issue(site, book, row)
-    return row
-
-
-def _draft(site: Site, book: Book, act: Act, subject: str) -> Row:
-    from orchestrator.certificates import encoding, rules
-    from orchestrator.certificates.record import document
-
-    now = site.clock.now()
-    year = now.astimezone(site.config.timezone).year
-    with site.catalog.transaction() as session:
-        number = rows.next_number(session, year, places.numbers(site))
-        record = document(_heading(site, book, number), act)
-        rules.demand(act, record)
-        raw = encoding.encode(record)
-        row = Row(
-            number=number,
-            kind=act.kind,
-            subject=subject,
-            active_subject=subject,
-            state=rows.DRAFTED,
-            record=raw.decode("utf-8"),
-            record_sha256=encoding.digest(raw),
-            drafted_at=now,
-            ledger_origin=book.origin,
-            ledger_size=book.size(),
-        )
-        rows.add(session, row)
-    return row
-
-
-def _heading(site: Site, book: Book, number: str) -> Any:
-    from orchestrator.certificates.parts import Heading, Issuer, Tool
-
-    organization = site.config.organization
-    return Heading(
-        number=number,
-        issued_at=site.clock.now(),
-        timezone=site.config.timezone.key,
-        issuer=Issuer(
-            name=site.config.name, address=organization.address, contact=organization.contact
-        ),
-        issued_by=site.actor,
-        log=book.origin,
-        product=Tool(name=PRODUCT, version=__version__),
-    )
-
-
-def _record(site: Site, book: Book, row: Row, *, fresh: bool) -> None:
-    """Bring a draft into the ledger; a draft of a dead process that is not there is voided."""
-    places.write(places.record_path(site, row.number), row.record.encode("utf-8"))
-    body = {"number": row.number, "kind": row.kind}
-    index = None
-    if not fresh:
-        index = book.find("certificate.recorded", body, since=row.ledger_size)
-        if index is None:
-            places.record_path(site, row.number).unlink(missing_ok=True)
-            _void(site, row, "its process ended before it came into the ledger")
-            return
-    if index is None:
-        event = Event("certificate.recorded", body, evidence={"record": row.record_sha256})
-        index = book.record(event)
-    row.recorded_index = index
-    row.state = rows.RECORDED
-    _save(site, row)
-
-
-def _make(site: Site, book: Book, row: Row) -> None:
-    """Typeset and sign; a PDF that a dead process left is made anew: nothing names it yet."""
-    from orchestrator.actions.certificate_pdf import make
-    from orchestrator.certificates.encoding import digest
-
-    pdf = make(site, book, row)
-    places.write(places.pdf_path(site, row.number), pdf)
-    row.pdf_sha256 = digest(pdf)
-    row.state = rows.SIGNED
-    _save(site, row)
-
-
-def _issue(site: Site, book: Book, row: Row) -> None:
-    assert row.recorded_index is not None  # noqa: S101 - signed comes after recorded
-    assert row.pdf_sha256 is not None  # noqa: S101 - as above
-    places.read_as(
-        places.pdf_path(site, row.number), row.pdf_sha256, f"the PDF of certificate {row.number}"
-    )
-    body = {"number": row.number, "kind": row.kind, "recorded": row.recorded_index}
-    event = Event("certificate.issued", body, evidence=_evidence(row))
-    row.issued_index = _once(book, event, since=row.recorded_index)
-    row.issued_at = site.clock.now()
-    row.state = rows.ISSUED
-    _save(site, row)
-
-
-def _once(book: Book, event: Event, *, since: int) -> int:
-    """Record an event unless it stands in the ledger already: the catalog may be behind."""
-    found = book.find(event.type, event.body, since=since)
-    return book.record(event) if found is None else found
-
-
-def _evidence(row: Row) -> dict[str, str]:
-    return {"record": row.record_sha256, "pdf": row.pdf_sha256 or ""}
-
-
-def _void(site: Site, row: Row, reason: str) -> Row:
-    rows.end(row, rows.VOIDED, at=site.clock.now(), reason=reason, index=None)
-    _save(site, row)
-    return row
-
-
-def _save(site: Site, row: Row) -> None:
-    with site.catalog.transaction() as session:
-        rows.save(session, row)

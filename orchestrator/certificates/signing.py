@@ -113,7 +113,7 @@ def _pem_signer(identity: PemIdentity) -> Signer:
         serialization.NoEncryption(),
     )
     own, *others = _certificates(identity.certificate)
-    store = SimpleCertificateStore()
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     store.register_multiple(others)
     return SimpleSigner(
         signing_cert=own, signing_key=keys.PrivateKeyInfo.load(der), cert_registry=store
@@ -124,7 +124,8 @@ def _pem_signer(identity: PemIdentity) -> Signer:
 def _token(identity: TokenIdentity) -> Iterator[Signer]:
     try:
         from pkcs11 import PKCS11Error
-        from pyhanko.sign.pkcs11 import PKCS11Signer, TokenCriteria, open_pkcs11_session
+        from pyhanko.config.pkcs11 import TokenCriteria
+        from pyhanko.sign.pkcs11 import PKCS11Signer, open_pkcs11_session
     except ImportError:
         raise ConfigError(
             ["certificates.token: there is no support for tokens here"],
@@ -197,4 +198,4 @@ def _stamper(exchange: Exchange, asked: list[EngineError]) -> TimeStamper:
                 raise TimestampRequestError("the reply is no timestamp") from None
             return parsed
 
-    return Stamper()
+    return Stamper()  # type: ignore[no-untyped-call]
