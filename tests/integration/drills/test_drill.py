@@ -1,0 +1,310 @@
+"""Drills of a real site: what a verdict rests on, and what it leaves behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.actions.drill import Wish, drill, settle_killed
+from orchestrator.catalog import drills, facts
+from orchestrator.drills.result import DrillResult
+from orchestrator.drills.scope import slice_of
+from orchestrator.engines.restic.repository import Repository
+from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.keys.kit import load_kit
+from orchestrator.keys.kit_contents import checksum
+from tests.integration.drills.conftest import SOUND
+from tests.support.clock import ShiftedClock
+from tests.support.site import STORE, LabSite, MakeSite
+
+
+def make(site: LabSite, clock: Any = None, **wish: Any) -> DrillResult:
+    with site.opened(clock) as opened:
+        return drill(opened, Wish(STORE, **wish))
+
+
+def state_of(result: DrillResult) -> dict[str, str]:
+    return {check.name: check.state for check in result.checks}
+
+
+def kit_of(site: LabSite) -> Path:
+    return site.state / "recovery-kit" / "recovery-kit.txt"
+
+
+def test_a_sound_copy_is_verified_and_recorded(site: LabSite) -> None:
+    result = make(site)
+    assert (result.verdict, result.exit_code) == ("verified", 0), result.reason
+    assert set(state_of(result).values()) == {"passed"}
+    assert result.files == len(SOUND) + 1
+    assert result.studies == len(SOUND)
+    assert result.coverage is not None
+    assert result.coverage.within_30_days == 1
+    assert result.rto.projected_s == result.rto.measured_s
+    assert result.sandbox.startswith("The restored data was")
+    (run,) = site.runs("drill")
+    assert (run["id"], run["outcome"]) == (result.drill, "succeeded")
+    (row,) = site.rows("SELECT * FROM drill")
+    assert (row["verdict"], row["exit_code"]) == ("verified", 0)
+    report = site.state / "reports" / "drills" / f"{result.drill}.html"
+    assert report.stat().st_mode & 0o077 == 0
+
+
+def test_slices_cover_every_study_once(site: LabSite) -> None:
+    with site.opened() as opened:
+        with opened.catalog.reading() as session:
+            keys = sorted(drills.study_keys(session, STORE))
+        parts = {slice_of(key, 2) for key in keys}
+        results = [drill(opened, Wish(STORE, scope=f"{part}/2")) for part in sorted(parts)]
+    assert [result.verdict for result in results] == ["verified"] * len(parts)
+    assert sum(result.studies for result in results) == len(SOUND) == len(keys)
+    last = results[-1]
+    assert last.coverage is not None
+    assert last.coverage.within_30_days == 1
+    assert last.rto.projected_high_s is not None
+    assert last.rto.measured_s is not None
+    assert last.rto.projected_high_s >= last.rto.measured_s
+    assert last.rto.assumptions
+
+
+def test_a_study_alone_is_restored_and_nothing_else(site: LabSite) -> None:
+    with site.opened() as opened, opened.catalog.reading() as session:
+        key = next(drills.study_keys(session, STORE))
+    result = make(site, scope=f"study:{key}")
+    assert (result.verdict, result.files, result.studies) == ("verified", 1, 1)
+
+
+def test_a_study_or_slice_without_anything_could_not_run(site: LabSite) -> None:
+    missing = make(site, scope="study:aaaaaaaaaaaaaaaa")
+    assert (missing.verdict, missing.exit_code) == ("could_not_run", NotFoundError.exit_code)
+    with site.opened() as opened, opened.catalog.reading() as session:
+        names = {*drills.study_keys(session, STORE)}
+        names |= {opened.catalog.keys.pseudonyms.path(STORE, one) for one in (b"note.txt", b"link")}
+    empty = next(part for part in range(1, 101) if part not in {slice_of(n, 100) for n in names})
+    nothing = make(site, scope=f"{empty}/100")
+    assert (nothing.verdict, nothing.exit_code) == ("could_not_run", UsageError.exit_code)
+
+
+def test_a_wish_that_makes_no_sense_is_no_drill(site: LabSite) -> None:
+    for wish in (
+        {"scope": "5/4"},
+        {"snapshot": "ab", "random_within": timedelta(days=1)},
+    ):
+        with pytest.raises(UsageError):
+            make(site, **wish)
+    with pytest.raises(NotFoundError):
+        make(site, copy="nowhere")
+    assert site.runs("drill") == []
+
+
+def test_an_old_snapshot_is_restored_and_not_verified(site: LabSite) -> None:
+    result = make(site, ShiftedClock(timedelta(days=3)))
+    assert state_of(result)["content"] == "passed"
+    assert state_of(result)["snapshot age"] == "failed"
+    assert (result.verdict, result.exit_code) == ("not_verified", 1)
+
+
+def test_a_clock_behind_the_newest_snapshot_is_not_verified(site: LabSite) -> None:
+    result = make(site, ShiftedClock(-timedelta(days=3)))
+    assert result.verdict == "not_verified"
+    assert state_of(result)["snapshot age"] == "skipped"
+    assert result.rpo.met is None
+
+
+def test_a_clock_that_is_set_meanwhile_makes_the_rpo_unknown(
+    site: LabSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ShiftedClock()
+    after_restore(monkeypatch, lambda _to: setattr(clock, "ahead", -timedelta(hours=1)))
+    result = make(site, clock)
+    assert result.rpo.met is None
+    assert result.rto.met is True
+    assert (result.verdict, result.exit_code) == ("not_verified", 1)
+
+
+def test_a_missed_rto_is_not_verified(backed_up: Callable[..., LabSite]) -> None:
+    result = make(backed_up(store={"rto": "1s"}), SlowClock())
+    assert result.rto.met is False
+    assert (result.verdict, result.exit_code) == ("not_verified", 1)
+
+
+class SlowClock(ShiftedClock):
+    """A clock by which everything takes an hour."""
+
+    asked = 0
+
+    def monotonic(self) -> float:
+        self.asked += 1
+        return super().monotonic() + 20 * self.asked
+
+
+def after_restore(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path], object]) -> None:
+    """Do something to what restic has restored, as a broken disk or an intruder would."""
+    real = Repository.restore
+
+    def restore(self: Repository, snapshot: str, target: Path, **more: Any) -> Any:
+        summary = real(self, snapshot, target, **more)
+        spoil(target)
+        return summary
+
+    monkeypatch.setattr(Repository, "restore", restore)
+
+
+def flip(folder: Path) -> None:
+    path = folder / "p0" / "study" / "000.dcm"
+    facts = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(-100, os.SEEK_END)
+        byte = stream.read(1)[0]
+        stream.seek(-1, os.SEEK_CUR)
+        stream.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
+
+
+def swap(folder: Path) -> None:
+    shutil.copyfile(folder / "p1" / "study" / "001.dcm", folder / "p0" / "study" / "000.dcm")
+
+
+def relink(folder: Path) -> None:
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("p0")
+
+
+SPOILS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "one flipped bit": (flip, "content"),
+    "a missing file": (lambda to: (to / "p2/study/002.dcm").unlink(), "file set"),
+    "an extra file": (lambda to: (to / "p2/more.dcm").write_bytes(b"x"), "file set"),
+    "another image": (swap, "identity"),
+    "a cut file": (lambda to: os.truncate(to / "p3/study/003.dcm", 500), "content"),
+    "no DICOM any more": (lambda to: (to / "p3/study/003.dcm").write_bytes(b""), "dicom"),
+    "a link elsewhere": (relink, "links"),
+    "one file fewer in a series": (lambda to: (to / "p4/study/004.dcm").unlink(), "counts"),
+}
+
+
+@pytest.mark.parametrize("name", SPOILS)
+def test_whatever_is_wrong_in_what_was_restored_is_damage(
+    site: LabSite, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    spoil, check = SPOILS[name]
+    after_restore(monkeypatch, spoil)
+    result = make(site)
+    assert state_of(result)[check] == "failed"
+    assert (result.verdict, result.exit_code) == ("not_verified", 4)
+    assert result.coverage is not None
+    assert result.coverage.within_30_days < 1 or name in ("an extra file", "a link elsewhere")
+
+
+def test_an_image_that_was_broken_before_is_no_damage_of_the_copy(site: LabSite) -> None:
+    image = site.images / "p0/study/000.dcm"
+    os.truncate(image, image.stat().st_size - 1000)
+    site.ask("backup")
+    result = make(site)
+    assert state_of(result)["content"] == "passed"
+    assert state_of(result)["pixels"] == "failed"
+    assert (result.verdict, result.exit_code) == ("not_verified", 1)
+
+
+def test_another_manifest_with_the_same_tags_is_not_believed(site: LabSite) -> None:
+    with site.opened() as opened:
+        engine = opened.primary_engine(STORE, STORE)
+        (real,) = engine.snapshots(tags=["manifest"])
+        text = b"".join(engine.dump(real.id, "/manifest.jsonl"))
+        forged = text.replace(b'"sha256":"', b'"sha256":"00', 1)
+        assert forged != text
+        engine.backup_stream("manifest.jsonl", [forged], tags=list(real.tags))
+        assert drill(opened, Wish(STORE)).verdict == "verified"
+        engine.forget([real.id])
+        result = drill(opened, Wish(STORE))
+    assert result.verdict == "not_verified"
+
+
+def test_a_disposed_study_stays_away(site: LabSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    with site.opened() as opened:
+        with opened.catalog.transaction() as session:
+            key = next(drills.study_keys(session, STORE))
+            drills.suppress(session, STORE, [key], now=opened.clock.now())
+        result = drill(opened, Wish(STORE))
+        assert (result.verdict, result.files) == ("verified", len(SOUND)), result.reason
+        kept = list(site.images.glob("p*/*/*.dcm"))
+        after_restore(monkeypatch, lambda to: [shutil.copy(path, to / path.name) for path in kept])
+        risen = drill(opened, Wish(STORE))
+    assert state_of(risen)["suppressed studies"] == "failed"
+    assert risen.verdict == "not_verified"
+
+
+def test_the_kit_alone_is_enough(site: LabSite, tmp_path: Path) -> None:
+    kit = tmp_path / "kit.txt"
+    shutil.copyfile(kit_of(site), kit)
+    result = make(site, kit=kit)
+    assert (result.verdict, result.exit_code) == ("verified", 0), result.reason
+    assert state_of(result)["recovery kit"] == "passed"
+    with site.opened() as opened, opened.catalog.reading() as session:
+        fact = facts.get(session, "kit_drilled")
+    assert fact is not None
+    assert fact.value == checksum(load_kit(kit))
+    shutil.rmtree(site.state)
+    bare = make(site, kit=kit)
+    assert (bare.verdict, bare.files) == ("verified", len(SOUND) + 1), bare.reason
+
+
+def test_a_damaged_or_foreign_kit_is_never_verified(
+    site: LabSite, make_site: MakeSite, tmp_path: Path
+) -> None:
+    other = make_site()
+    shutil.rmtree(other.state)
+    shutil.rmtree(other.folder / "copies")
+    other.run("init", other.folder)
+    damaged = tmp_path / "damaged.txt"
+    damaged.write_text(kit_of(site).read_text().replace('"password": "', '"password": "x', 1))
+    made = {
+        "damaged": make(site, kit=damaged),
+        "foreign": make(site, kit=kit_of(other)),
+        "missing": make(site, kit=tmp_path / "none.txt"),
+    }
+    codes = {name: (result.verdict, result.exit_code) for name, result in made.items()}
+    assert codes == {
+        "damaged": ("not_verified", 4),
+        "foreign": ("could_not_run", 1),
+        "missing": ("could_not_run", 2),
+    }
+    with site.opened() as opened, opened.catalog.reading() as session:
+        assert facts.get(session, "kit_drilled") is None
+
+
+def test_a_copy_that_is_not_there_could_not_run(site: LabSite) -> None:
+    (site.folder / "copies/disk").rename(site.folder / "away")
+    result = make(site)
+    assert (result.verdict, result.exit_code) == ("could_not_run", 1)
+    assert result.ended_at is not None
+
+
+def test_a_copy_that_disappears_meanwhile_could_not_run(
+    site: LabSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Repository.restore
+
+    def restore(self: Repository, *args: Any, **more: Any) -> Any:
+        (site.folder / "copies/disk").rename(site.folder / "away")
+        return real(self, *args, **more)
+
+    monkeypatch.setattr(Repository, "restore", restore)
+    result = make(site)
+    assert (result.verdict, result.exit_code) == ("could_not_run", 1)
+
+
+def test_a_drill_that_was_killed_is_closed_by_the_next_one(site: LabSite) -> None:
+    result = make(site)
+    with site.opened() as opened:
+        result.drill, result.ended_at, result.verdict = "20200101T000000Z-abcdef", None, "verified"
+        with opened.catalog.transaction() as session:
+            drills.begin(session, result, run_id=None)
+        assert settle_killed(opened) == 1
+        assert settle_killed(opened) == 0
+    (row,) = site.rows("SELECT * FROM drill WHERE id = '20200101T000000Z-abcdef'")
+    assert (row["verdict"], row["exit_code"]) == ("could_not_run", 130)
