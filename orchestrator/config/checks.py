@@ -7,6 +7,7 @@ look at the disk only to follow links: two names of one folder must not pass for
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,7 @@ Tables = Mapping[str, Mapping[str, Any]]
 SHORTEST_LOCK = timedelta(days=1)
 _RESERVED_ACTORS = ("system",)
 _RESERVED_COPIES = ("all", "local", "offline", "immutable")
+_VKEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
@@ -82,6 +84,16 @@ def check_signer(certificates: Mapping[str, Any], faults: Faults) -> None:
         faults.add("certificates.token", "give either pem or token: one key signs")
     if certificates.get("timestamp_ca") is not None and certificates.get("timestamp_url") is None:
         faults.add("certificates.timestamp_ca", "means nothing without timestamp_url")
+
+
+def check_ledger(ledger: Mapping[str, Any], faults: Faults) -> None:
+    """Find half of a timestamp's authority, and a witness that is no key."""
+    url, authority = ledger.get("timestamp_url"), ledger.get("timestamp_ca")
+    if (url is None) != (authority is None):
+        faults.add("ledger.timestamp_ca", "timestamp_url and timestamp_ca belong together")
+    witness = ledger.get("witness")
+    if isinstance(witness, str) and not _VKEY.fullmatch(witness):
+        faults.add("ledger.witness", "must be a key such as NAME+12ab34cd+BASE64")
 
 
 def check_vendors(vendors: Tables, faults: Faults) -> None:

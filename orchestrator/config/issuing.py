@@ -75,6 +75,21 @@ class Certificates:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerAnchors:
+    """Who outside vouches for the ledger's checkpoints, besides the buckets.
+
+    Attributes:
+        timestamp_url: RFC 3161 authority; None for none.
+        timestamp_ca: PEM file of that authority's root and other certificates.
+        witness: Public key of the second machine that cosigns; None for none.
+    """
+
+    timestamp_url: str | None = None
+    timestamp_ca: Path | None = None
+    witness: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Vendor:
     """A company that destroys or sanitizes for us, as a business associate.
 

@@ -35,6 +35,7 @@ _TOP = (
     "drills",
     "organization",
     "certificates",
+    "ledger",
     "vendors",
 )
 _STORE_KINDS = ("folder",)
@@ -96,12 +97,14 @@ class _Reader:
         certificates = self.table(
             model.CertificatesTable, raw.get("certificates", {}), "certificates"
         )
+        ledger = self.table(model.LedgerTable, raw.get("ledger", {}), "ledger")
         vendors = {
             name: self.table(model.VendorTable, table, dotted("vendors", name))
             for name, table in self.named("vendors", raw)
         }
         self.check(raw, about, stores, copies, actors)
         checks.check_signer(certificates.values, self.faults)
+        checks.check_ledger(ledger.values, self.faults)
         checks.check_vendors(_values(vendors), self.faults)
         self.faults.raise_if_any("correct the file, then: orchestrator doctor")
         return site.SiteConfig(
@@ -118,6 +121,7 @@ class _Reader:
             drills=site.Drills(**drills.values),
             organization=_organization(organization.whole),
             certificates=_certificates(certificates.whole),
+            ledger=issuing.LedgerAnchors(**ledger.values),
             vendors={name: _vendor(name, read.whole) for name, read in vendors.items()},
         )
 

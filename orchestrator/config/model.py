@@ -104,6 +104,14 @@ class CertificatesTable(Table):
     timestamp_ca: PathField | None = None
 
 
+class LedgerTable(Table):
+    """``[ledger]``."""
+
+    timestamp_url: WebAddress | None = None
+    timestamp_ca: PathField | None = None
+    witness: Text | None = None
+
+
 class VendorTable(Table):
     """``[vendors.NAME]``."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from orchestrator.config.issuing import Certificates, Organization, Vendor
+from orchestrator.config.issuing import Certificates, LedgerAnchors, Organization, Vendor
 from orchestrator.config.references import SecretRef
 
 Role = Literal["operator", "compliance", "custodian"]
@@ -225,6 +225,7 @@ class SiteConfig:
         drills: Where drills restore to.
         organization: Who issues certificates.
         certificates: How they are made.
+        ledger: Who outside vouches for it.
         vendors: By key, in the order of the file.
     """
 
@@ -241,6 +242,7 @@ class SiteConfig:
     drills: Drills = field(default_factory=Drills)
     organization: Organization = field(default_factory=Organization)
     certificates: Certificates = field(default_factory=Certificates)
+    ledger: LedgerAnchors = field(default_factory=LedgerAnchors)
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
 
     @property
