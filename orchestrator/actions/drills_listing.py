@@ -14,8 +14,9 @@ from orchestrator.actions.missed import Missed, shown
 from orchestrator.actions.run import run
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import drills
+from orchestrator.config.jobs import load_jobs
 from orchestrator.drills.result import DrillResult, SignOff
-from orchestrator.errors import EngineError, NotFoundError, RefusedError, UsageError
+from orchestrator.errors import ConfigError, EngineError, NotFoundError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.drill_tables import Drill
@@ -70,8 +71,13 @@ def trend(site: Site, stores: list[str], *, limit: int) -> Trend:
         for store in stores:
             found += drills.recent(session, store, limit=limit)
         coverage = {store: of_copies(site, session, store) for store in stores}
+    try:
+        jobs = load_jobs(site.config).active
+    except ConfigError:
+        jobs = {}  # what was missed is on record all the same
+    late = [one for one in shown(site, jobs) if one.action == "drill"]
     found.sort(key=lambda row: (row.started_at, row.id), reverse=True)
-    return Trend(found, coverage, [one for one in shown(site) if one.action == "drill"])
+    return Trend(found, coverage, late)
 
 
 def show(site: Site, drill: str) -> DrillFacts:

@@ -196,13 +196,14 @@ def _probe(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
 
 def _drill(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     from orchestrator.actions.drill_jobs import drill_all
+    from orchestrator.actions.drill_status import WORDS
 
     results = drill_all(site, job, occasion)
     bad = [result for result in results if result.verdict != "verified"]
     if not bad:
         return None
     words = "; ".join(
-        f"store {one.store}, copy {one.copy}: {one.verdict}: {one.reason}" for one in bad
+        f"store {one.store}, copy {one.copy}: {WORDS[one.verdict]}: {one.reason}" for one in bad
     )
     codes = {one.exit_code for one in bad}
     code = DamageError.exit_code if DamageError.exit_code in codes else max(codes)

@@ -53,7 +53,7 @@ class Missed:
         due_at: When it was due.
         kind: `not_run`, `failed` or `interrupted`, or what other rooms record.
         noticed_at: When somebody noticed.
-        made_up: A later slot of the job has ended well.
+        made_up: It was done since, by a later slot of the job or by hand.
     """
 
     job: str
@@ -97,24 +97,35 @@ def notice(site: Site, jobs: Mapping[str, Job]) -> list[MissedEvent]:
     return new
 
 
-def shown(site: Site) -> list[Missed]:
-    """Return what was missed of late, newest first."""
+def shown(site: Site, jobs: Mapping[str, Job]) -> list[Missed]:
+    """Return what was missed of late, newest first.
+
+    Args:
+        site: The site.
+        jobs: Its active jobs, as far as they are known.
+    """
     now = site.clock.now()
     with site.catalog.reading() as session:
         rows = missed.since(session, now - SHOWN_WITHIN)
-        done = {job: slots.last_well(session, job) or "" for job in {row.job for row in rows}}
-    return [
-        Missed(
-            job=row.job,
-            action=row.action,
-            slot=row.slot,
-            due_at=row.due_at,
-            kind=row.kind,
-            noticed_at=row.noticed_at,
-            made_up=done[row.job] >= row.slot,
-        )
-        for row in rows
-    ]
+        return [
+            Missed(
+                job=row.job,
+                action=row.action,
+                slot=row.slot,
+                due_at=row.due_at,
+                kind=row.kind,
+                noticed_at=row.noticed_at,
+                made_up=_is_made_up(session, row, jobs.get(row.job), now),
+            )
+            for row in rows
+        ]
+
+
+def _is_made_up(session: Session, row: MissedEvent, job: Job | None, now: datetime) -> bool:
+    later = slots.last_well(session, row.job)
+    if later is not None and later >= row.slot:
+        return True
+    return job is not None and _done_by_hand(session, job, row.due_at, now)
 
 
 def _since(session: Session, job: Job, now: datetime) -> datetime | None:

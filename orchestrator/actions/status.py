@@ -21,7 +21,7 @@ from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, Judged, Verdict, judge_copy, judge_store
 from orchestrator.catalog import facts, media, repositories, runs
-from orchestrator.config.jobs import load_jobs
+from orchestrator.config.jobs import Job, load_jobs
 from orchestrator.config.site import LocalCopy, OfflineCopy
 from orchestrator.errors import ConfigError, DamageError, NotFoundError, OrchestratorError
 
@@ -83,13 +83,15 @@ def site_status(site: Site, stores: list[str]) -> SiteStatus:
         stores: Store names.
     """
     warnings = []
+    jobs: dict[str, Job] = {}
     try:
-        missed.notice(site, load_jobs(site.config).active)
+        jobs = load_jobs(site.config).active
+        missed.notice(site, jobs)
     except ConfigError as error:
         # Where the stores stand does not hang on a job file; what was missed does.
         warnings.append(f"what was missed is unknown: {error.message}")
     found = status(site, stores)
-    late = missed.shown(site)
+    late = missed.shown(site, jobs)
     for one in found:
         warnings += warnings_of_store(one.store, one.drills)
     return SiteStatus(found, late, warnings + warnings_of_site(site, late))

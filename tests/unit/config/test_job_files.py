@@ -9,11 +9,15 @@ from orchestrator.errors import ConfigError
 
 SHIPPED = {
     "daily-check": "check",
+    "kit-drill": "drill",
     "lock-extension": "extend",
+    "monthly-drill": "drill",
     "nightly-backup": "backup",
+    "offline-drill": "drill",
     "offline-rotation": "replicate",
     "snapshot-rotation": "rotate",
     "status": "status",
+    "weekly-drill": "drill",
     "weekly-tamper-probe": "probe",
 }
 
@@ -96,7 +100,20 @@ def test_enabled_false_switches_a_job_off(config, write, text):
         ('action = "backup"\nschedule = "0 2 * * *"\nslices = 7', "slices: is for action"),
         ('action = "check"\nschedule = "0 2 * * *"\nslices = 0', "slices: must be at least 1"),
         ('action = "check"\nschedule = "0 2 * * *"\nmax_duration = "0s"', "max_duration: must"),
-        ('action = "check"\nschedule = "0 2 * * *"\nwhen = 1', "when: is not a known key"),
+        ('action = "check"\nschedule = "0 2 * * *"\nwen = 1', "wen: is not a known key"),
+        ('action = "check"\nwhen = "medium returns"', "when: is for action"),
+        ('action = "drill"\nwhen = "it rains"', "when: must be 'medium returns'"),
+        (
+            'action = "drill"\nschedule = "0 2 * * *"\nwhen = "medium returns"',
+            "when: takes the place of schedule",
+        ),
+        ('action = "backup"\nschedule = "0 2 * * *"\npick = "random"', "pick: is for action"),
+        ('action = "drill"\nschedule = "0 2 * * *"\npick = "some"', "pick: must be 'each' or"),
+        ('action = "drill"\nschedule = "0 2 * * *"\nkit = "k.txt"', "kit: means nothing without"),
+        (
+            'action = "drill"\nschedule = "0 2 * * *"\nfrom_kit = true\nslices = 4',
+            "slices: a drill from the kit is of the whole",
+        ),
         ('enabled = "no"', "enabled: must be true or false"),
         ("enabled = true", "action: is missing"),
         ("action", "end of document: not valid TOML"),
@@ -125,3 +142,21 @@ def test_other_files_in_the_folder_are_left_alone(config, write):
     write("README", "not a job")
     write("old.toml.bak", "= =")
     assert set(load_jobs(config).active) == set(SHIPPED)
+
+
+def test_the_shipped_drills_cover_every_role_and_the_kit(config):
+    active = load_jobs(config).active
+    weekly, monthly = active["weekly-drill"], active["monthly-drill"]
+    assert (weekly.copies, weekly.slices) == (("immutable",), 13)
+    assert (monthly.slices, monthly.drill.pick) == (1, "random")
+    assert active["kit-drill"].drill.from_kit
+    assert active["kit-drill"].drill.kit is None
+    offline = active["offline-drill"]
+    assert (offline.schedule, offline.copies) == (None, ("offline",))
+
+
+def test_a_kit_is_found_from_the_job_file(config, write):
+    text = 'action = "drill"\nschedule = "0 2 1 * *"\nfrom_kit = true\nkit = "../safe/kit.txt"\n'
+    write("mine.toml", text)
+    kit = load_jobs(config).active["mine"].drill.kit
+    assert kit == config.path.parent / "safe" / "kit.txt"
