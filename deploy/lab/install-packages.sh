@@ -6,7 +6,7 @@
 #   setup   a virtual environment can be made
 #   demo    setup, a loop-mounted medium, and Ceph RGW as Object Lock server; without Ceph the
 #           demo goes on with fewer copies, so this only says so
-#   test    demo and PostgreSQL; whatever is missing is a failure
+#   test    demo, PostgreSQL and poppler, to read PDFs; whatever is missing is a failure
 #   bench   demo and borg, the peer
 #
 # What is there already, from whatever source, is left alone: a second call does nothing. As root,
@@ -29,6 +29,7 @@ has() { # PACKAGE -> is what we need of it there?
     radosgw) command -v radosgw && command -v radosgw-admin ;;
     postgresql) command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     borgbackup) command -v borg ;;
+    poppler-utils) command -v pdftotext && command -v pdfimages ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
 }
@@ -115,7 +116,7 @@ case ${1:-} in
     fi
     ;;
   test)
-    install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" postgresql
+    install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" postgresql poppler-utils
     ;;
   *)
     sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

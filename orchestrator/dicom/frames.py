@@ -134,7 +134,7 @@ def _why_no_pixels(dataset: Dataset) -> _NotDecodedError:
     if "PixelDataProviderURL" in dataset:
         return _NotDecodedError("no_pixels", "its pixels are kept elsewhere")
     if _positive(dataset, "Rows") and _positive(dataset, "Columns"):
-        return _NotDecodedError("corrupt", "it describes an image but holds no pixels")
+        return _NotDecodedError("no_pixels", "it describes an image but holds no pixels")
     return _NotDecodedError("no_pixels", "it holds no image")
 
 

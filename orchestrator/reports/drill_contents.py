@@ -62,7 +62,7 @@ def contents_of(report: Report) -> Contents:
         privacy=PHI_NOTE if report.previews else NO_PHI_NOTE,
         tiles=_tiles(result),
         findings=findings[:MOST_FINDINGS],
-        findings_note=_and_more(len(findings) - MOST_FINDINGS),
+        findings_note=_more(len(findings) - MOST_FINDINGS, "finding", "the checks below"),
         facts_title="What was restored" if result.files else "What was to be restored",
         facts=_facts(result, zone),
         rto=rto_sentences(result),
@@ -187,10 +187,6 @@ def _advised(remarks: Sequence[str]) -> list[str]:
     return [one.removeprefix(ADVICE) for one in remarks if one.startswith(ADVICE)]
 
 
-def _and_more(number: int) -> str:
-    return f"And {words.count(number, 'finding')} more: see the checks below." * (number > 0)
-
-
 def _facts(result: DrillResult, zone: tzinfo) -> list[Line]:
     lines = [
         Line("Practice", result.site),
@@ -273,8 +269,8 @@ def _remarks(result: DrillResult) -> list[str]:
     return [*remarks[:MOST_REMARKS], *([more] if more else [])]
 
 
-def _more(number: int, noun: str) -> str:
-    return f"And {words.count(number, noun)} more: see orchestrator drill show." * (number > 0)
+def _more(number: int, noun: str, where: str = "`orchestrator drill show`") -> str:
+    return f"And {words.count(number, noun)} more: see {where}." * (number > 0)
 
 
 def _caption(preview: Preview) -> str:

@@ -25,9 +25,6 @@ DAMAGED = {
     "JPEG2000-embedded-sequence-delimiter.dcm",
     "MR_truncated.dcm",
     "badVR.dcm",
-    "chrJapMulti.dcm",
-    "chrJapMultiExplicitIR6.dcm",
-    "chrKoreanMulti.dcm",
     "crayons.icc",
     "emri_small_jpeg_2k_lossless_too_short.dcm",
     "meta_missing_tsyntax.dcm",
@@ -35,6 +32,9 @@ DAMAGED = {
     "rtplan_truncated.dcm",
 }
 """Truncated, of nonsense values, or no DICOM: the only ones that may be called corrupt."""
+
+HEADERS_ONLY = {"chrJapMulti.dcm", "chrJapMultiExplicitIR6.dcm", "chrKoreanMulti.dcm"}
+"""Whole files from which somebody took the pixels."""
 
 NOT_DECODABLE_HERE = {"JPEG-lossy.dcm", "JPGExtended.dcm"}
 """JPEG Extended with 12 bits, for which no free decoder is at hand."""
@@ -71,6 +71,8 @@ def test_every_sound_real_image_is_decoded_and_no_other(seen: list[Seen]) -> Non
     counted = Counter(one.state for one in seen)
     assert counted["decoded"] >= 167
     assert counted["no_pixels"] >= 80
+    headers_only = {one.name for one in seen if one.reason.startswith("it describes an image")}
+    assert headers_only == HEADERS_ONLY
 
 
 def test_a_reason_never_quotes_the_file(seen: list[Seen]) -> None:
