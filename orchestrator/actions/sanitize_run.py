@@ -142,11 +142,7 @@ class _Execution:
         with self.current.step("technique"):
             self._technique(how)
         with self.current.step("read-back"):
-            seen = (
-                luks.compare(keys, luks.key_area(device))
-                if keys is not None
-                else self._read_back(how, markers)
-            )
+            seen = luks.compare(device, keys) if keys is not None else self._read_back(how, markers)
         with self.current.step("identity"):
             again = probe(Path(device), runner(self.site))
         same = None if again.identity is None else again.identity == self.facts.identity

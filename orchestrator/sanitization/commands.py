@@ -80,9 +80,9 @@ def _nvme_sanitize(action: str) -> Procedure:
     )
 
 
-def _scsi_sanitize(option: str) -> Procedure:
+def _scsi_sanitize(*options: str) -> Procedure:
     return Procedure(
-        (Step(("sg_sanitize", option, "--quick", "--early"), transcripts.sg_command),),
+        (Step(("sg_sanitize", *options, "--quick", "--early"), transcripts.sg_command),),
         Step(("sg_requests", "--progress"), transcripts.sg_status),
     )
 
@@ -129,7 +129,7 @@ PROCEDURES: dict[str, Procedure] = {
     "nvme-sanitize-overwrite": _nvme_sanitize("overwrite"),
     "nvme-sanitize-block": _nvme_sanitize("block"),
     "nvme-sanitize-crypto": _nvme_sanitize("crypto"),
-    "scsi-sanitize-overwrite": _scsi_sanitize("--overwrite"),
+    "scsi-sanitize-overwrite": _scsi_sanitize("--overwrite", "--zero"),
     "scsi-sanitize-block": _scsi_sanitize("--block"),
     "scsi-sanitize-crypto": _scsi_sanitize("--crypto"),
     "luks-erase": Procedure(

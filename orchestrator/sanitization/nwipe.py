@@ -19,7 +19,9 @@ _STATUS = re.compile(r"[ !] +(\S+) \| *(\S+) *\|[^|]*\| *\d+:\d\d:\d\d \| *(.*)/
 _FRAME = re.compile(r"[*-]{20,}|\*+ [A-Z][\w ]+ \*+|! +Device \|.*")
 _WRAPPED = re.compile(r" {20,}\S.*")
 _WAITING = re.compile(r"Waiting for wipe thread to cancel for \S+")
+_VERSION = re.compile(r"(?:banner +=)? *nwipe ([\d.]+)")
 _LEVELS = frozenset({"info", "notice", "warning"})
+_BAD_LEVELS = frozenset({"error", "fatal", "sanity"})
 _NOT_ERASED = ("UABORTED", "-FAILED-", "INSANITY")
 
 
@@ -49,7 +51,10 @@ class _NwipeLog:
     def take(self, line: str) -> None:
         if found := _LOG.fullmatch(line):
             self.times.append(found[1])
-            (self.said if found[2] in _LEVELS else self.bad).append(found[3].strip())
+            if found[2] in _LEVELS | _BAD_LEVELS:
+                (self.said if found[2] in _LEVELS else self.bad).append(found[3].strip())
+            else:
+                self.unparsed += 1
         elif found := _TOTAL.fullmatch(line):
             self.method = (found[1], found[2])
         elif found := _ERRORS.fullmatch(line):
@@ -62,7 +67,7 @@ class _NwipeLog:
             self.unparsed += 1
 
     def judge(self, expected: Expected) -> Reading:
-        version = next((one[6:] for one in self.said if re.fullmatch(r"nwipe [\d.]+", one)), None)
+        version = next((found[1] for one in self.said if (found := _VERSION.fullmatch(one))), None)
         contrary = [f"nwipe reports {len(self.bad)} errors"] if self.bad else []
         contrary += [f"nwipe says {word}" for word in self.status.values() if word in _NOT_ERASED]
         if any(count.strip("0") for row in self.errors.values() for count in row):
