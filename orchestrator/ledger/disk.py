@@ -114,7 +114,10 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def keep(path: Path, source: Path) -> None:
-    """Give a durable file a second name that stays when the first is replaced; durable.
+    """Give a durable file a second name that stays when the first is replaced.
+
+    The name itself is not waited for: a power failure may lose it, but never what it names. The
+    newest one is given again when the log is next opened; earlier ones can be proved without.
 
     Raises:
         OSError: The disk refuses.
@@ -127,7 +130,6 @@ def keep(path: Path, source: Path) -> None:
         if error.errno not in _NO_LINKS:
             raise
         replace(path, source.read_bytes())
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

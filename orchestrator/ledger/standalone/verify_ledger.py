@@ -464,7 +464,9 @@ class Examination:
         level, path, width = match.groups() if match else ("", "", "")
         index = int(re.sub(r"\D", "", path) or 0)
         width = int(width or 256)
-        if not re.fullmatch(r"entries|[0-9]|[1-5][0-9]|6[0-3]", level) or name != tile_name(level, index, width):
+        if not re.fullmatch(r"entries|[0-9]|[1-5][0-9]|6[0-3]", level) or name != tile_name(
+            level, index, width
+        ):
             self.wrong(name, "is no part of a ledger")
             return
         unit = 1 if level == "entries" else 256 ** int(level)
