@@ -29,6 +29,8 @@ has() { # PACKAGE -> is what we need of it there?
     radosgw) command -v radosgw && command -v radosgw-admin ;;
     postgresql) command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     borgbackup) command -v borg ;;
+    golang-go) command -v go ;;
+    golang-golang-x-mod-dev) [[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/note ]] ;;
     poppler-utils) command -v pdftotext && command -v pdfimages ;;
     *) command -v "$1" ;;
   esac >/dev/null 2>&1
@@ -101,6 +103,7 @@ install() { # PACKAGE... -> are they all there in the end?
 
 setup=(python3 python3-venv ca-certificates)
 medium=(e2fsprogs mount util-linux)
+other_reader=(golang-go golang-golang-x-mod-dev openssl) # of the ledger, to compare with
 object_lock=(radosgw ceph-mon ceph-osd ceph-common uuid-runtime openssl curl)
 
 case ${1:-} in
@@ -116,7 +119,8 @@ case ${1:-} in
     fi
     ;;
   test)
-    install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" postgresql poppler-utils
+    install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" "${other_reader[@]}" \
+      postgresql poppler-utils
     ;;
   *)
     sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2

@@ -29,10 +29,12 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from typing import IO, Iterator, Sequence, Tuple, Union
 
 LARGEST_FILE = 256 * 65537  # bytes: a full bundle of the largest entries
 MOST_PROBLEMS = 100
+UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 # --- Ed25519 (RFC 8032 section 5.1): verification only, with tables as the key stays the same ---
@@ -383,7 +385,7 @@ class Examination:
             if stream is not None:
                 with stream:
                     return stream.read(LARGEST_FILE + 1)
-        except (OSError, zipfile.BadZipFile, EOFError, ValueError) as error:
+        except UNREADABLE as error:
             self.wrong(name, "cannot be read:", str(error))
             return None
         if is_needed:
@@ -569,7 +571,7 @@ class Examination:
             with stream:
                 for piece in iter(lambda: stream.read(1 << 20), b""):
                     found.update(piece)
-        except (OSError, zipfile.BadZipFile, EOFError, ValueError):
+        except UNREADABLE:
             return None
         return found.hexdigest()
 
@@ -682,7 +684,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("WRONG    the key, the proof or the archive: %s" % wrong)
         print("NOT VERIFIED.")
         return 1
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         print("it cannot be read: %s" % error, file=sys.stderr)
         return 2
 
