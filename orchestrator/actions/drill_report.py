@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.engines.decoder import Decoded
     from orchestrator.reports.drill_pdf import Paper
     from orchestrator.reports.drill_values import Preview, Report
+
+_log = logging.getLogger(__name__)
 
 _PAPERS: dict[str, Paper] = {"letter": "us-letter", "a4": "a4"}
 
@@ -77,6 +80,8 @@ def write_report(
             hidden_previews=hidden,
         )
     files = write_files(folder, report, paper=_PAPERS[site.config.certificates.paper])
+    if files.trouble is not None:
+        _log.warning("the report of drill %s has no PDF: %s", result.drill, files.trouble)
     with site.catalog.transaction() as session:
         drills.set_report(session, result.drill, report=files.html.name, sha256=files.sha256)
     return files
