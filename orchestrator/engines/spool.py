@@ -2,8 +2,9 @@
 
 For places that cannot be trusted: whoever holds a credential of a bucket may have put anything
 there. A part of a file can be sent on as soon as it has arrived; the whole is hashed all the same,
-and what turns out wrong is remembered and never sent again. Nothing is left on the disk, however
-this process ends.
+and what turns out wrong is remembered. A wrong file is not sent again, but for a pack of which
+there is no other version: restic authenticates each blob in it, so one bad sector does not take
+everything else in the pack along. Nothing is left on the disk, however this process ends.
 
 Knows nothing of sockets and of restic; which versions of a file may be the right one is told.
 """
@@ -35,11 +36,8 @@ from orchestrator.errors import (
 CAP_BYTES = 1 << 30
 """How much of what was fetched is kept on the disk, unless told otherwise: 16 packs."""
 
-MOST_FILES = 128
-"""How many larger files are kept open at once."""
-
-CONNECTIONS = 6
-"""How many files are fetched at once: restic asks on five connections."""
+MOST_FILES = 128  # larger files that are kept open at once
+CONNECTIONS = 6  # files that are fetched at once; restic asks on five connections
 
 
 class Spool:
@@ -53,7 +51,7 @@ class Spool:
         candidates: The versions that may be the right one, in the order in which they are tried,
             for files that have several. Such a file is sent when the right one was found; all
             others are sent while they arrive.
-        folder: Existing folder for the files; the system's temporary folder unless given.
+        folder: Existing folder for the files; the system's temporary one unless given.
         cap_bytes: How much to keep there. What is being read is kept in any case.
     """
 
@@ -143,7 +141,7 @@ class Spool:
 
         def one(stored: StoredFile) -> tuple[StoredFile, bool]:
             try:
-                return self._whole(stored), True
+                return self._whole(stored), stored.file.key not in self._bad
             except (DamageError, NotFoundError):
                 return stored, False
 
@@ -160,7 +158,7 @@ class Spool:
             length: Its length in bytes, within the file.
 
         Raises:
-            DamageError: The file's bytes are known to be wrong.
+            DamageError: The file's bytes are known to be wrong, and it is not sent.
             NotFoundError: The file is not there.
             OrchestratorError: As `interface.Place.read`, or a cap was reached.
         """
@@ -169,6 +167,8 @@ class Spool:
             while at < end:
                 self._wait(entry, beyond=at)
                 until = min(entry.arrived, end, at + PIECE_BYTES)
+                if until <= at:
+                    raise EngineError("more was asked of a file than it has")
                 yield entry.descriptor, entry.base + at, until - at
                 at = until
 
@@ -184,9 +184,9 @@ class Spool:
         """Have a file fetched, unless it is there or on its way, and keep it meanwhile."""
         key = stored.file.key
         with self._changed:
-            if key in self._bad:
-                raise wrong_bytes(stored)
             entry = self._entries.get(key)
+            if key in self._bad and key[0] != "data":
+                raise wrong_bytes(stored)
             if entry is None or (entry.error is not None and not self._stopped):
                 entry = self._entries[key] = Arriving(self._right.get(key, stored))
                 if not self._stopped:
@@ -205,7 +205,7 @@ class Spool:
         """Wait for bytes beyond an offset; for the whole and its hash if none is given."""
 
         def is_ready() -> bool:
-            return entry.settled if beyond is None else entry.arrived > beyond
+            return entry.settled or (beyond is not None and entry.arrived > beyond)
 
         with self._changed:
             self._changed.wait_for(lambda: self._stopped or entry.error is not None or is_ready())
@@ -231,13 +231,14 @@ class Spool:
             )
         finally:
             with self._changed:
-                entry.error = error
-                entry.settled = error is None
                 if error is None:
                     entry.arrived = entry.stored.file.size_bytes
                     self._right[key] = entry.stored
                 elif isinstance(error, DamageError):
                     self._bad.add(key)
+                    if key[0] == "data" and entry.arrived == entry.stored.file.size_bytes:
+                        error = None  # it was shown, and is all there is
+                entry.error, entry.settled = error, error is None
                 self._changed.notify_all()
 
     def _find_right(
@@ -245,8 +246,7 @@ class Spool:
     ) -> OrchestratorError | None:
         """Fetch versions until one is right; returns what is wrong if none is."""
         problem: OrchestratorError = wrong_bytes(entry.stored)
-        known = self._right.get(entry.stored.file.key)
-        tried = candidates if known is None else (known,)
+        tried = (entry.stored,) if entry.stored.file.key in self._right else candidates
         for stored in tried:
             try:
                 if self._arrives_right(entry, stored, shown=len(tried) == 1):
