@@ -34,7 +34,8 @@ def make(site: Site, book: Book, row: Row) -> bytes:
         from orchestrator.engines import timestamping
 
         def exchange(request: bytes) -> bytes:
-            return timestamping.ask(url, request)
+            reply: bytes = timestamping.ask(url, request)
+            return reply
 
     how = signing.Signing(reason=f"Certificate {row.number} issued", place=None, exchange=exchange)
     at = dt.datetime.fromisoformat(record["issued_at"])

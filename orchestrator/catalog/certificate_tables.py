@@ -54,6 +54,7 @@ class VendorCertificate(Row, table=True):
     confirmed_by: str | None = None
     refusals: list[str] = json(list)
     imported_at: dt.datetime | None = None
+    ledger_size: int = big()
     ledger_index: int | None = big(default=None)
 
 

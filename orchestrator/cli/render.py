@@ -42,6 +42,9 @@ _COLOURS = {
     "skipped": "yellow",
     "inconclusive": "yellow",
     "overdue": "red",
+    "valid": "green",
+    "invalid": "red",
+    "revoked": "red",
 }
 
 

@@ -143,6 +143,7 @@ def fill_certificates(session: Session) -> None:
             proposed_at=NOW,
             proposed_by="it",
             refusals=["the agreement has expired"],
+            ledger_size=1,
         ),
         [VendorSerial(certificate_id="v1", serial="S-1", serial_key="S1", medium="m")],
     )

@@ -67,6 +67,7 @@ def _vendors() -> None:
         sa.Column("confirmed_by", sa.String(), nullable=True),
         sa.Column("refusals", sa.JSON(), nullable=False),
         sa.Column("imported_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ledger_size", _BIG, nullable=False),
         sa.Column("ledger_index", _BIG, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_vendor_certificate")),
     )
