@@ -29,6 +29,7 @@ ORDER: tuple[Action, ...] = (
     "probe",
     "drill",
     "rotate",
+    "purge-cache",
     "status",
 )
 """In which order jobs that are due at the same time run."""
@@ -211,6 +212,16 @@ def _drill(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     return _Shortfall(words, code, "partial" if ran else "failed")
 
 
+def _purge_cache(site: Site, _job: Job, occasion: Occasion) -> _Shortfall | None:
+    from orchestrator.actions import purge_cache
+
+    def one(name: str) -> _Shortfall | None:
+        done = purge_cache.purge(site, name, execute=True, occasion=occasion)
+        return _Shortfall(f"cache {name}: {done.problem}") if done.problem else None
+
+    return _each(list(site.config.caches), one)
+
+
 def _rotate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     def one(store: str) -> None:
         rotate.rotate(site, [store], dry_run=False, occasion=occasion)
@@ -262,5 +273,6 @@ _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "probe": _probe,
     "drill": _drill,
     "rotate": _rotate,
+    "purge-cache": _purge_cache,
     "status": _status,
 }

@@ -22,6 +22,7 @@ Tables = Mapping[str, Mapping[str, Any]]
 """The readable values of each table of one kind, by the table's name."""
 
 SHORTEST_LOCK = timedelta(days=1)
+SHORTEST_AGE = timedelta(days=1)
 _RESERVED_ACTORS = ("system",)
 _RESERVED_COPIES = ("all", "local", "offline", "immutable")
 _VKEY = re.compile(r"[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/]+=*")
@@ -101,6 +102,31 @@ def check_vendors(vendors: Tables, faults: Faults) -> None:
     for name, table in vendors.items():
         if (table.get("agreement") is None) != (table.get("expires") is None):
             faults.add(f"vendors.{name}.expires", "agreement and expires belong together")
+
+
+def check_caches(
+    caches: Tables, others: tuple[Mapping[str, Any], Tables, Tables], faults: Faults
+) -> None:
+    """Find caches that are emptied too soon, or that share a place with what must be kept.
+
+    Args:
+        caches: The caches.
+        others: The site's own table, the stores and the copies.
+        faults: Takes what is wrong.
+    """
+    site, stores, copies = others
+    kept = [*_folders("stores", stores), *_folders("copies", copies)]
+    kept += [_Folder(key, folder) for key, folder in _searched(copies)]
+    if site.get("state_dir") is not None:
+        kept.append(_Folder("site.state_dir", site["state_dir"]))
+    for name, table in caches.items():
+        older_than = table.get("older_than")
+        if older_than is not None and older_than < SHORTEST_AGE:
+            faults.add(f"caches.{name}.older_than", "must be at least 1d: a viewer may be using it")
+        path = table.get("path")
+        for folder in kept if path is not None else ():
+            if _is_within(path, folder.path) or _is_within(folder.path, path):
+                faults.add(f"caches.{name}.path", f"shares a place with {folder.key}")
 
 
 def check_buckets(copies: Tables, faults: Faults) -> None:

@@ -90,6 +90,12 @@ def _relative(text: str) -> str:
     return str(path)
 
 
+def _pattern(text: str) -> str:
+    if not text.isprintable() or "/" in text or not text.strip("*?."):
+        raise ValueError("must be a pattern of file names such as *.tmp, not of all of them")
+    return text
+
+
 def _prefix(text: str) -> str:
     if not text:
         return text
@@ -217,6 +223,7 @@ _SECRET_READERS: dict[str, Callable[[object, ValidationInfo], references.SecretR
 Text = Annotated[str, AfterValidator(_printable)]
 Zone = Annotated[ZoneInfo, BeforeValidator(_zone)]
 PathField = Annotated[Path, BeforeValidator(_path)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
 RelativeName = Annotated[str, AfterValidator(_relative)]
 Period = Annotated[timedelta, _period()]
 ShortPeriod = Annotated[timedelta, _period(timedelta(hours=24))]

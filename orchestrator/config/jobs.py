@@ -22,7 +22,9 @@ from orchestrator.config.presets import shipped_files
 from orchestrator.config.site import SiteConfig
 from orchestrator.errors import ConfigError
 
-Action = Literal["backup", "replicate", "check", "extend", "probe", "drill", "rotate", "status"]
+Action = Literal[
+    "backup", "replicate", "check", "extend", "probe", "drill", "rotate", "purge-cache", "status"
+]
 Origin = Literal["shipped", "site"]
 Pick = Literal["each", "random"]
 

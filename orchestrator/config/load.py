@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from orchestrator.config import checks, issuing, model, site
+from orchestrator.config.caches import Cache
 from orchestrator.config.faults import (
     Faults,
     check_name,
@@ -37,6 +38,7 @@ _TOP = (
     "certificates",
     "ledger",
     "vendors",
+    "caches",
 )
 _STORE_KINDS = ("folder",)
 
@@ -102,7 +104,14 @@ class _Reader:
             name: self.table(model.VendorTable, table, dotted("vendors", name))
             for name, table in self.named("vendors", raw)
         }
+        caches = {
+            name: self.table(model.CacheTable, table, dotted("caches", name))
+            for name, table in self.named("caches", raw)
+        }
         self.check(raw, about, stores, copies, actors)
+        checks.check_caches(
+            _values(caches), (about.values, _values(stores), _values(copies)), self.faults
+        )
         checks.check_signer(certificates.values, self.faults)
         checks.check_ledger(ledger.values, self.faults)
         checks.check_vendors(_values(vendors), self.faults)
@@ -123,6 +132,7 @@ class _Reader:
             certificates=_certificates(certificates.whole),
             ledger=issuing.LedgerAnchors(**ledger.values),
             vendors={name: _vendor(name, read.whole) for name, read in vendors.items()},
+            caches={name: _cache(name, read.whole) for name, read in caches.items()},
         )
 
     def check(
@@ -238,6 +248,10 @@ def _certificates(table: model.CertificatesTable) -> issuing.Certificates:
         timestamp_url=table.timestamp_url,
         timestamp_ca=table.timestamp_ca,
     )
+
+
+def _cache(name: str, table: model.CacheTable) -> Cache:
+    return Cache(name, table.path, table.older_than, tuple(table.patterns))
 
 
 def _vendor(key: str, table: model.VendorTable) -> issuing.Vendor:

@@ -20,6 +20,7 @@ from orchestrator.config.fields import (
     Jurisdiction,
     LongPeriod,
     PathField,
+    Pattern,
     Period,
     Prefix,
     Region,
@@ -201,6 +202,14 @@ class DrillsTable(Table):
 
     sandbox: PathField | None = None
     overwrite: bool = True
+
+
+class CacheTable(Table):
+    """``[caches.NAME]``."""
+
+    path: PathField
+    older_than: Period
+    patterns: Annotated[list[Pattern], Field(min_length=1), Unique]
 
 
 COPY_TABLES: dict[str, type[Table]] = {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from orchestrator.config.caches import Cache
 from orchestrator.config.issuing import Certificates, LedgerAnchors, Organization, Vendor
 from orchestrator.config.references import SecretRef
 
@@ -227,6 +228,7 @@ class SiteConfig:
         certificates: How they are made.
         ledger: Who outside vouches for it.
         vendors: By key, in the order of the file.
+        caches: By name, in the order of the file.
     """
 
     path: Path
@@ -244,6 +246,7 @@ class SiteConfig:
     certificates: Certificates = field(default_factory=Certificates)
     ledger: LedgerAnchors = field(default_factory=LedgerAnchors)
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
+    caches: Mapping[str, Cache] = field(default_factory=dict)
 
     @property
     def primary(self) -> LocalCopy:

@@ -8,6 +8,7 @@ from orchestrator.config.jobs import load_jobs
 from orchestrator.errors import ConfigError
 
 SHIPPED = {
+    "cache-purge": "purge-cache",
     "daily-check": "check",
     "kit-drill": "drill",
     "lock-extension": "extend",
