@@ -36,7 +36,7 @@ SHOWN_WITHIN = timedelta(days=90)
 """How long what was missed is shown."""
 
 MOST_AT_ONCE = 1000
-"""A job for every minute must not fill the catalog after a month's absence."""
+"""A job for every minute is accounted for bit by bit after a month's absence."""
 
 _SINCE = "missed:"
 _WELL = ("succeeded", "partial")
