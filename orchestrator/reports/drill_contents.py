@@ -175,7 +175,7 @@ def _findings(result: DrillResult) -> list[Finding]:
         return [Finding("skipped", "not run", "The drill", result.reason, advice), *found]
     for name, met, sentences, advice in (
         ("Time to restore (RTO)", result.rto.met, rto_sentences(result), faster),
-        ("Age of the backup (RPO)", result.rpo.met, rpo_sentences(result), sooner),
+        ("Age of the backup (RPO)", result.rpo.met, rpo_sentences(result)[:3], sooner),
     ):
         if met is False:
             found.append(Finding("failed", "missed", name, " ".join(sentences), advice))

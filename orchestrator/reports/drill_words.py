@@ -48,7 +48,7 @@ PROVISIONS = (
     (
         "45 CFR 164.308(a)(7)(ii)(B)",
         "Disaster recovery plan",
-        "a record of data restored, from which copy, how long it took and how old it was",
+        "data restored: from which copy, how long it took, how old it was",
     ),
     (
         _TESTING,
