@@ -55,10 +55,19 @@ def keep_evidence(site: Site, content: bytes) -> str:
     sha256 = digest(content)
     path = evidence_path(site, sha256)
     if not (path.is_file() and digest(path.read_bytes()) == sha256):
-        for part in reversed(path.relative_to(site.state_dir).parents):
-            _made(site.state_dir / part)
+        make_folders(site, path.parent)
         write(path, content)
     return sha256
+
+
+def make_folders(site: Site, folder: Path) -> None:
+    """Make a folder below the state folder with those on the way to it, mode 0700.
+
+    Raises:
+        EngineError: The disk refuses.
+    """
+    for part in reversed((folder / "x").relative_to(site.state_dir).parents):
+        _made(site.state_dir / part)
 
 
 def write(path: Path, content: bytes) -> None:

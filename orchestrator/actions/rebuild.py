@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.certificate_state import restore_certificates
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.ledger_restore import mark_restored, restore_ledgers
 from orchestrator.actions.lock import StoreLock
@@ -197,6 +198,7 @@ def _import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -
             if member is None:
                 raise DamageError("the stored state has no catalog in it")
             restore_ledgers(site, archive)
+            restore_certificates(site, archive)
             with site.catalog.transaction() as session:
                 rows = transfer.import_rows(session, member)
                 mark_restored(site, session)

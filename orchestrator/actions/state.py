@@ -1,8 +1,8 @@
 """The site's own state as a tar stream, stored beside the images in every repository.
 
 With it and the recovery kit the site can be rebuilt from any copy. It holds the site file, the
-jobs, the wrapped keyring, the ledger and the catalog's rows except those of files, which the
-manifests hold; never a key that opens anything by itself.
+jobs, the wrapped keyring, the ledger, certificates with their evidence, and the catalog's rows
+except those of files, which the manifests hold; never a key that opens anything by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 
+from orchestrator.actions.certificate_state import certificate_members
 from orchestrator.actions.ledger_restore import ledger_members
 from orchestrator.actions.site import Site, keyring_path
 from orchestrator.catalog import transfer
@@ -45,6 +46,8 @@ def state_chunks(site: Site) -> Iterator[bytes]:
                 archive.addfile(_info(CATALOG, size), rows)
             # After the rows: a ledger with fewer entries than the catalog saw was put back.
             for name, content in ledger_members(site):
+                _add(archive, name, content)
+            for name, content in certificate_members(site):
                 _add(archive, name, content)
         spool.seek(0)
         while piece := spool.read(PIECE_BYTES):
