@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import random
 import signal
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pydicom
@@ -17,6 +19,9 @@ import pytest
 from orchestrator.dicom.decode_child import program
 from orchestrator.engines.decoder import Decoder
 from orchestrator.errors import EngineError, StoppedError
+
+FORGIVEN = {"GDCMJ2K_TextGBR.dcm"}
+"""A code stream that ends too early, which gdcm alone lets pass."""
 
 LISTEN = """
 import json, os, signal, socket, struct, sys, time
@@ -147,6 +152,47 @@ def test_a_file_that_explodes_meets_the_memory_limit(tmp_path: Path) -> None:
         assert answer.state == "crashed"
         assert answer.reason == "the decoder needed more than 512 MiB of memory"
         assert decoder.decode(sample("CT_small.dcm")).state == "decoded"
+
+
+def test_without_the_extra_decoders_nothing_sound_is_called_damaged() -> None:
+    code = "import sys; sys.modules['gdcm'] = None\n"
+    code += "from orchestrator.dicom.decode_child import main; main(sys.argv[1:])"
+    states: dict[str, set[str]] = {}
+    with (
+        Decoder(program()) as full,
+        Decoder([sys.executable, "-I", "-c", code]) as bare,
+    ):
+        for path in sorted(sample("CT_small.dcm").parent.glob("*.dcm")):
+            wanted = full.decode(path).state
+            found = bare.decode(path)
+            if found.state != wanted and path.name not in FORGIVEN:
+                assert (wanted, found.state) == ("decoded", "unsupported")
+                assert "no decoder here" in found.reason
+            states.setdefault(found.state, set()).add(path.name)
+    assert "MR_small_jpeg_ls_lossless.dcm" in states["unsupported"]
+    assert len(states["decoded"]) > 50
+
+
+@pytest.mark.parametrize("seed", [20261122, 4711])
+def test_whatever_stands_in_a_file_there_is_an_answer(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    files = [path.read_bytes() for path in sorted(sample("CT_small.dcm").parent.glob("*.dcm"))]
+    broken = tmp_path / "broken.dcm"
+    found = Counter[str]()
+    with Decoder(program()) as decoder:
+        for _round in range(150):
+            content = bytearray(chance.choice(files))
+            for _ in range(chance.choice((1, 3, 40))):
+                content[chance.randrange(132, len(content))] = chance.randrange(256)
+            if chance.random() < 0.2:
+                del content[chance.randrange(132, len(content)) :]
+            broken.write_bytes(content)
+            answer = decoder.decode(broken, preview=True)
+            found[answer.state] += 1
+            assert answer.reason.isascii()
+        assert decoder.decode(sample("CT_small.dcm")).state == "decoded", found
+    assert found["decoded"], f"seed {seed}: {found}"
+    assert found["corrupt"], f"seed {seed}: {found}"
 
 
 def test_a_pipe_in_place_of_a_file_does_not_hang_the_drill(tmp_path: Path) -> None:
