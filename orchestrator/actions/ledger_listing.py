@@ -1,0 +1,207 @@
+"""Reading the ledger for people: entries by type, time, actor, medium and study; disclosures."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.actions import ledger_mirror
+from orchestrator.actions.site import Site
+from orchestrator.catalog import ledger as rows
+from orchestrator.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.ledger.entry import Entry
+    from orchestrator.ledger.reader import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which entries are asked for; everything that is given must fit.
+
+    Attributes:
+        types: Types, or beginnings of them such as ``disposal``; empty for all.
+        since: The first instant; None for the beginning.
+        until: The first instant after the last; None for the end.
+        actor: Who acted.
+        medium: Id of a medium, or the beginning of it.
+        study: A study's pseudonym.
+        limit: Only the newest so many, 1 or more; None for all.
+    """
+
+    types: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    actor: str | None = None
+    medium: str | None = None
+    study: str | None = None
+    limit: int | None = None
+
+
+EVERYTHING = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One entry.
+
+    Attributes:
+        index: Its place.
+        entry: Taken apart.
+        data: Its stored bytes.
+    """
+
+    index: int
+    entry: Entry
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Entries, and the ledger they are of.
+
+    Attributes:
+        reader: The ledger as it was read.
+        vkey: Its public key.
+        entries: Those asked for, oldest first.
+    """
+
+    reader: Reader
+    vkey: str
+    entries: list[Listed]
+
+
+def listing(site: Site, wanted: Wanted) -> Listing:
+    """Return the entries asked for.
+
+    Raises:
+        NotFoundError: No study of this pseudonym stands in the ledger.
+        DamageError: The ledger cannot be read.
+    """
+    reader = site.ledger.reader()
+    found = deque(select(site, reader, wanted), maxlen=wanted.limit)
+    return Listing(reader, site.ledger.verifier.vkey, list(found))
+
+
+def select(site: Site, reader: Reader, wanted: Wanted) -> Iterator[Listed]:
+    """Yield the entries asked for, oldest first; memory stays bounded.
+
+    Raises:
+        DamageError: The ledger cannot be read.
+    """
+    about = _about(site, wanted.study)
+    for stored in reader.entries():
+        entry = ledger_mirror.parsed(stored.index, stored.data)
+        if _fits(entry, wanted) and (about is None or entry.id in about or entry.intent in about):
+            yield Listed(stored.index, entry, stored.data)
+
+
+def span(
+    zone: ZoneInfo, first: str | None, last: str | None
+) -> tuple[datetime | None, datetime | None]:
+    """Read a period as people write it: both days belong to it, in the site's zone.
+
+    Args:
+        zone: The site's zone.
+        first: ISO date or instant; None for the beginning.
+        last: Likewise; None for the end.
+
+    Raises:
+        UsageError: One is neither, or the period ends before it begins.
+    """
+    since = None if first is None else _instant(first, zone, days=0)
+    until = None if last is None else _instant(last, zone, days=1)
+    if since is not None and until is not None and until <= since:
+        raise UsageError("the period ends before it begins")
+    return since, until
+
+
+def disclose(site: Site, index: int) -> dict[str, Any]:
+    """Return what an entry commits to, with the salts and the proof that it stands in the ledger.
+
+    Whoever gets it can show that the entry is about these values, and nothing about others.
+
+    Raises:
+        NotFoundError: There is no such entry, or what it commits to is no longer kept.
+        DamageError: The ledger cannot be read.
+    """
+    reader = site.ledger.reader()
+    data = reader.entry(index)
+    entry = ledger_mirror.parsed(index, data)
+    with site.catalog.reading() as session:
+        subjects = rows.subjects_of(session, entry.id, site.catalog.keys)
+    if entry.subjects and not subjects:
+        raise NotFoundError(f"what entry {index} commits to is no longer kept")
+    return {
+        "disclosure": 1,
+        "ledger": reader.checkpoint.origin,
+        "vkey": site.ledger.verifier.vkey,
+        "index": index,
+        "entry": data.decode(),
+        "proof": reader.proof_text(index).decode(),
+        "rule": "sha256('orchestrator ledger subject v1' 00 kind 00 salt value), UTF-8",
+        "subjects": [
+            {"kind": one.kind, "salt": one.salt.hex(), "value": one.value} for one in subjects
+        ],
+    }
+
+
+def checkpoint_file(site: Site) -> Path:
+    """Return the file of the newest checkpoint."""
+    return site.ledger.folder / "checkpoint"
+
+
+def _about(site: Site, study: str | None) -> set[str] | None:
+    if study is None:
+        return None
+    with site.catalog.reading() as session:
+        found = rows.entries_about(session, "study", study, site.catalog.keys)
+    if not found:
+        raise NotFoundError(
+            f"no entry about study {study} is known", hint="orchestrator study list"
+        )
+    return found
+
+
+def _fits(entry: Entry, wanted: Wanted) -> bool:
+    if wanted.since is not None and entry.at < wanted.since:
+        return False
+    if wanted.until is not None and entry.at >= wanted.until:
+        return False
+    if wanted.types and not any(_is_type(entry.type, one) for one in wanted.types):
+        return False
+    if wanted.actor is not None and wanted.actor not in (entry.actor, entry.body.get("by")):
+        return False
+    return wanted.medium is None or _names_medium(entry.body, wanted.medium)
+
+
+def _is_type(kind: str, wanted: str) -> bool:
+    return kind == wanted or kind.startswith(f"{wanted}.")
+
+
+def _names_medium(value: Any, medium: str) -> bool:
+    if isinstance(value, dict):
+        named = value.get("medium")
+        if isinstance(named, str) and named.startswith(medium):
+            return True
+        return any(_names_medium(one, medium) for one in value.values())
+    return isinstance(value, list) and any(_names_medium(one, medium) for one in value)
+
+
+def _instant(text: str, zone: ZoneInfo, *, days: int) -> datetime:
+    try:
+        if len(text) == len("2026-03-01"):
+            day = date.fromisoformat(text) + timedelta(days=days)
+            return datetime.combine(day, time(), zone).astimezone(UTC)
+        read = datetime.fromisoformat(text)
+        return (read if read.tzinfo is not None else read.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{text!r} is no date or instant", hint="write 2026-03-01, or 2026-03-01T18:00:00-06:00"
+        ) from None
