@@ -170,7 +170,7 @@ def test_without_the_extra_decoders_nothing_sound_is_called_damaged() -> None:
                 assert "no decoder here" in found.reason
             states.setdefault(found.state, set()).add(path.name)
     assert "MR_small_jpeg_ls_lossless.dcm" in states["unsupported"]
-    assert len(states["decoded"]) > 50
+    assert len(states["decoded"]) > 40
 
 
 @pytest.mark.parametrize("seed", [20261122, 4711])
