@@ -26,8 +26,8 @@ _FORBIDDEN = (
     r"\b(completely|permanently) (erased|destroyed)",
     r"\bsafe[- ]harbou?r\b",
     # A section, table or appendix of the two standards on sanitization.
-    r"\b(800-88|2883)[^.\n]{0,40}(§|\b(section|clause|table|appendix|annex)\b)",
-    r"(§|\b(section|clause|table|appendix|annex)\b)[^.\n]{0,40}\b(800-88|2883)",
+    r"\b(800-88|2883)[^\n]{0,40}(§|\b(section|clause|table|appendix|annex)\b)",
+    r"(§|\b(section|clause|table|appendix|annex)\b)[^\n]{0,40}\b(800-88|2883)",
 )
 _PATTERNS = tuple(re.compile(one, re.IGNORECASE) for one in _FORBIDDEN)
 
