@@ -347,6 +347,13 @@ def look_and_restore(
 
             try:
                 work.perform(view.engine, box, previews=wish.previews, look=look)
+            except OSError as error:
+                raise OrchestratorError(
+                    "the disk that drills restore to fails: "
+                    f"{(error.strerror or 'unknown error').lower()}",
+                    hint="free some space on it, or name another disk in site.toml: [drills] "
+                    'sandbox = "…"',
+                ) from None
             finally:
                 _note_traffic(result, view)
             _note_stored_files(result, view)

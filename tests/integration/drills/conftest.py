@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.loop import make_loop
 from tests.support.object_lock import object_lock_server
 from tests.support.site import LabSite, MakeSite, make_site, site_template
 
-__all__ = ["make_site", "object_lock_server", "site_template"]
+__all__ = ["make_loop", "make_site", "object_lock_server", "site_template"]
 
 SOUND = ("CT_small.dcm", "MR_small.dcm", "examples_overlay.dcm", "SC_rgb.dcm", "liver_1frame.dcm")
 
