@@ -29,6 +29,8 @@ has() { # PACKAGE -> is what we need of it there?
     radosgw) command -v radosgw && command -v radosgw-admin ;;
     postgresql) command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     borgbackup) command -v borg ;;
+    cryptsetup-bin) command -v cryptsetup ;;
+    udev) command -v udevadm ;;
     golang-go) command -v go ;;
     golang-golang-x-mod-dev) [[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/note ]] ;;
     poppler-utils) command -v pdftotext && command -v pdfimages ;;
@@ -104,6 +106,7 @@ install() { # PACKAGE... -> are they all there in the end?
 setup=(python3 python3-venv ca-certificates)
 medium=(e2fsprogs mount util-linux)
 other_reader=(golang-go golang-golang-x-mod-dev openssl) # of the ledger, to compare with
+sanitization=(nwipe cryptsetup-bin udev)
 object_lock=(radosgw ceph-mon ceph-osd ceph-common uuid-runtime openssl curl)
 
 case ${1:-} in
@@ -120,6 +123,7 @@ case ${1:-} in
     ;;
   test)
     install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" "${other_reader[@]}" \
+      "${sanitization[@]}" \
       postgresql poppler-utils
     ;;
   *)

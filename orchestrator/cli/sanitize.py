@@ -185,20 +185,24 @@ def record_act(invocation: Invocation, /, **said: Any) -> None:
 
 @sanitize.command()
 @click.argument("name", metavar="ID")
-@click.option("--accept/--reject", default=None, help="The organization's decision.")
+@click.option("--accept", "decision", flag_value="accept", help="The organization accepts it.")
+@click.option("--reject", "decision", flag_value="reject", help="The organization rejects it.")
 @click.option("--reason", multiple=True, help="Why; no patient's name in it.")
 @pass_invocation
 def validate(
-    invocation: Invocation, name: str, reason: tuple[str, ...], *, accept: bool | None
+    invocation: Invocation, name: str, reason: tuple[str, ...], decision: str | None
 ) -> None:
     """Accept or reject an outcome, as a person who did not do it; then it is certified."""
     from orchestrator.actions import sanitize_record
 
-    if accept is None:
+    if decision is None:
         raise UsageError("say --accept or --reject")
     site = invocation.open_site()
     site.demand_role("compliance", "custodian")
-    _show(invocation, sanitize_record.validate(site, name, accept=accept, reasons=reason))
+    _show(
+        invocation,
+        sanitize_record.validate(site, name, accept=decision == "accept", reasons=reason),
+    )
 
 
 @sanitize.command()
