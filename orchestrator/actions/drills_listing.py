@@ -16,7 +16,14 @@ from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import drills
 from orchestrator.config.jobs import load_jobs
 from orchestrator.drills.result import DrillResult, SignOff
-from orchestrator.errors import ConfigError, EngineError, NotFoundError, RefusedError, UsageError
+from orchestrator.errors import (
+    ConfigError,
+    EngineError,
+    NotFoundError,
+    OrchestratorError,
+    RefusedError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from orchestrator.catalog.drill_tables import Drill
@@ -98,6 +105,17 @@ def show(site: Site, drill: str) -> DrillFacts:
         _file(site, row.id, "pdf"),
         signs,
     )
+
+
+def made(site: Site, result: DrillResult) -> DrillFacts:
+    """Return a drill that was just made, also where no catalog could record it."""
+    try:
+        return show(site, result.drill)
+    except OrchestratorError:
+        if not result.kit_only:
+            raise
+        # A bare machine with the kit: there is nothing to look it up in.
+        return DrillFacts(result, has_ended=True, html=None, pdf=None, signs=[])
 
 
 def export_report(site: Site, drill: str, to: Path) -> Path:

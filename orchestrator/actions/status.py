@@ -159,7 +159,7 @@ def _as_drilled(session: Session, store: str, known: CopyFacts) -> CopyFacts:
     words = damage(session, store, known)
     if words is None:
         return known
-    return replace(known, damaged=max(known.damaged, 1), detail=words)
+    return replace(known, alarm="; ".join(part for part in (known.alarm, words) if part))
 
 
 def _look_again(site: Site, store: str, known: CopyFacts) -> CopyFacts:

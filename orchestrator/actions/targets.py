@@ -38,4 +38,6 @@ def idle(site: Site, job: Job) -> str | None:
     if job.action in _OF_COPIES and not copies_of(site, job):
         wanted = " or ".join(job.copies or _ROLES.get(job.action, ("replica",)))
         return f"nothing to do here: the site has no copy that is {wanted}"
+    if job.action == "purge-cache" and not site.config.caches:
+        return "nothing to do here: the site names no cache"
     return None

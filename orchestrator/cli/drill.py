@@ -55,7 +55,7 @@ def run_drill(invocation: Invocation, /, store: str, **options: Any) -> None:
     text = options.pop("as_of")
     at = instant(text, site.config.timezone, now=site.clock.now()) if text is not None else None
     result = make(site, Wish(store, random_within=within, as_of=at, **options))
-    facts = drills_listing.show(site, result.drill)
+    facts = drills_listing.made(site, result)
     if invocation.as_json:
         render.show_json(_document(facts))
     else:

@@ -166,3 +166,5 @@ def test_job_without_its_copy_is_never_due_and_says_so(drill_site: Site) -> None
     assert facts.idle is not None
     assert "no copy that is immutable" in facts.idle
     assert targets.idle(drill_site, on_return(drill_site)) is None
+    purge = load_jobs(drill_site.config).active["cache-purge"]
+    assert targets.idle(drill_site, purge) == "nothing to do here: the site names no cache"
