@@ -17,7 +17,7 @@ from orchestrator.actions.restore_from import candidates, choose_snapshot, prepa
 from orchestrator.actions.restored import compare_with_manifest
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import snapshots
+from orchestrator.catalog import drills, snapshots
 from orchestrator.errors import (
     DamageError,
     NotFoundError,
@@ -92,7 +92,7 @@ def restore(site: Site, wish: Wish) -> Restored:
 
     Raises:
         RefusedError: The folder is not empty, or lies within a store or copy.
-        NotFoundError: No such snapshot, study or copy.
+        NotFoundError: No such snapshot, study or copy; a study that was disposed of is none.
         DamageError: What came back is not what was backed up.
         OrchestratorError: The copy cannot be reached or read.
     """
@@ -133,6 +133,8 @@ class _RestoreWork:
         self._row = row
         self._wish = wish
         self._result = Restored(current.id, wish.store, "", opened.name, as_of=wish.as_of)
+        with self._site.catalog.reading() as session:
+            self._suppressed = drills.suppressed(session, wish.store)
 
     def perform(self, target: Path) -> Restored | None:
         """Restore and verify; None if this copy had no snapshot at the instant asked for."""
@@ -146,22 +148,25 @@ class _RestoreWork:
                 snapshot, manifest = chosen
                 self._result.snapshot = snapshot
                 include = self._study_paths(view.engine, manifest) if self._wish.study else None
-            self._restore(view, snapshot, manifest, include, target)
+                leave_out = self._disposed_paths(view.engine, manifest)
+            self._restore(view, (snapshot, manifest), target, include, leave_out)
         return self._result
 
     def _restore(
         self,
         view: EngineView,
-        snapshot: str,
-        manifest: str,
-        include: list[bytes] | None,
+        chosen: tuple[str, str],
         target: Path,
+        include: list[bytes] | None,
+        leave_out: list[bytes],
     ) -> None:
+        snapshot, manifest = chosen
         with self._run.step("restore", copy=self._opened.name):
             view.engine.restore(
                 snapshot,
                 target,
                 include=include,
+                exclude=leave_out,
                 on_progress=lambda p: self._site.progress.advance(
                     "files restored", p.files_done, p.files_total
                 ),
@@ -224,12 +229,24 @@ class _RestoreWork:
                 yield entry
 
     def _is_wanted(self, entry: ManifestEntry) -> bool:
-        if self._wish.study is None:
+        if self._wish.study is None and not self._suppressed:
             return True
+        study = self._study_of(entry)
+        return study not in self._suppressed and self._wish.study in (None, study)
+
+    def _study_of(self, entry: ManifestEntry) -> str | None:
         uid = (entry.dicom or {}).get("study_instance_uid")
-        if uid is None:
-            return False
-        return self._site.catalog.keys.pseudonyms.study(uid) == self._wish.study
+        return self._site.catalog.keys.pseudonyms.study(uid) if uid is not None else None
+
+    def _disposed_paths(self, engine: Repository, manifest: str) -> list[bytes]:
+        """Return what a restore of everything must leave out: its studies were disposed of."""
+        if self._wish.study is not None or not self._suppressed:
+            return []
+        lines = entry_lines(lines_of(engine.dump(manifest, "/manifest.jsonl")))
+        entries = (decode_entry(line) for line in lines)
+        paths = [entry.path for entry in entries if self._study_of(entry) in self._suppressed]
+        self._result.suppressed = len(paths)
+        return paths
 
     def _study_paths(self, engine: Repository, manifest: str) -> list[bytes]:
         paths = [

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from orchestrator.actions.drill import Wish, drill, settle_killed
+from orchestrator.actions.restore import Wish as Wanted
+from orchestrator.actions.restore import restore
 from orchestrator.catalog import drills, facts
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.scope import slice_of
@@ -308,3 +310,15 @@ def test_a_drill_that_was_killed_is_closed_by_the_next_one(site: LabSite) -> Non
         assert settle_killed(opened) == 0
     (row,) = site.rows("SELECT * FROM drill WHERE id = '20200101T000000Z-abcdef'")
     assert (row["verdict"], row["exit_code"]) == ("could_not_run", 130)
+
+
+def test_a_restore_leaves_disposed_studies_out(site: LabSite, tmp_path: Path) -> None:
+    with site.opened() as opened:
+        with opened.catalog.transaction() as session:
+            gone = next(drills.study_keys(session, STORE))
+            drills.suppress(session, STORE, [gone], now=opened.clock.now())
+        done = restore(opened, Wanted(STORE, tmp_path / "all"))
+        assert (done.suppressed, done.files, done.verified) == (1, len(SOUND), True)
+        with pytest.raises(NotFoundError):
+            restore(opened, Wanted(STORE, tmp_path / "one", study=gone))
+    assert len(list((tmp_path / "all").rglob("*.dcm"))) == len(SOUND) - 1
