@@ -257,7 +257,7 @@ def _demand_known(session: Session, reader: Reader, number: int) -> None:
         if size > here.size:
             detail = f"it has {here.size} entries, but {size} were anchored with {target}"
             raise contradiction(Answer(target, BEHIND, size, detail))
-        if not _began_as(reader, size, root):
+        if not began_as(reader, size, root):
             detail = f"it differs from what was anchored with {target} at {size} entries"
             raise contradiction(Answer(target, FORKED, size, detail))
 
@@ -272,7 +272,12 @@ def _seen_outside(session: Session, number: int) -> list[tuple[str, int, str]]:
     return sorted(found)
 
 
-def _began_as(reader: Reader, size: int, root: str) -> bool:
+def began_as(reader: Reader, size: int, root: str) -> bool:
+    """Say whether a ledger once had this size and root.
+
+    Raises:
+        DamageError: A tile is missing or malformed.
+    """
     from orchestrator.ledger.checkpoint import Checkpoint
 
     return reader.is_continuation_of(
