@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from orchestrator.catalog import drills, files, missed
+from orchestrator.catalog import drill_history, drills, files, missed, runs
 from orchestrator.catalog.database import Catalog
 from orchestrator.drills.result import (
     Check,
@@ -18,7 +18,14 @@ from orchestrator.drills.result import (
     Traffic,
 )
 from orchestrator.errors import DamageError, NotFoundError, UsageError
-from tests.support.catalog_rows import NOW, drill_result, image, missed_event, study_date
+from tests.support.catalog_rows import (
+    NOW,
+    drill_result,
+    image,
+    missed_event,
+    run_row,
+    study_date,
+)
 
 DAY = dt.timedelta(days=1)
 
@@ -197,6 +204,59 @@ def test_signatures_stand_in_their_order(catalog: Catalog) -> None:
         assert drills.signs(session, "d1") == [first, second]
         assert drills.signs(session, "d2") == []
         assert drills.get(session, "d1").report_sha256 == "ab" * 32
+
+
+def test_turns_are_told_by_what_was_restored(catalog: Catalog) -> None:
+    record(catalog, ended("d1", scope="1/3"))
+    record(catalog, ended("d2", scope="1/3", medium="red", started_at=NOW + DAY))
+    record(catalog, ended("d3", scope="2/3", verdict="could_not_run", started_at=NOW + DAY))
+    record(catalog, ended("d4", kit_only=True, verdict="not_verified", started_at=NOW + 2 * DAY))
+    with catalog.reading() as session:
+        assert drill_history.last_by_scope(session, "xrays", "vault") == {
+            "1/3": NOW + DAY,
+            "all": NOW + 2 * DAY,
+        }
+        assert drill_history.last_of_medium(session, "xrays", "vault", "red") == NOW + DAY
+        assert drill_history.last_of_medium(session, "xrays", "vault", "blue") is None
+        assert drill_history.kit_drilled(session, NOW, NOW + 3 * DAY)
+        assert not drill_history.kit_drilled(session, NOW, NOW + 2 * DAY)
+
+
+def test_a_drill_by_hand_for_a_job_is_told_from_one_of_its_slots(catalog: Catalog) -> None:
+    with catalog.transaction() as session:
+        runs.start(session, run_row("r1", action="drill", job="monthly"))
+        runs.start(session, run_row("r2", action="drill", job="weekly", slot="a"))
+    record(catalog, ended("d1"))
+    with catalog.transaction() as session:
+        drills.begin(session, drill_result("d2"), run_id="r2")
+        drills.finish(session, ended("d2"))
+    with catalog.reading() as session:
+        assert drill_history.ran_for(session, "monthly", NOW, NOW + DAY)
+        assert not drill_history.ran_for(session, "monthly", NOW + DAY, NOW + 2 * DAY)
+        assert not drill_history.ran_for(session, "weekly", NOW, NOW + DAY)
+
+
+def test_open_damage_is_told_until_a_good_drill(catalog: Catalog) -> None:
+    record(catalog, ended("d1", verdict="not_verified", exit_code=4))
+    with catalog.reading() as session:
+        found = drill_history.open_damage(session, "xrays", "vault", None)
+        assert found is not None
+        assert found.id == "d1"
+        assert drill_history.open_damage(session, "xrays", "vault", "red") is None
+    record(catalog, ended("d2", started_at=NOW + DAY))
+    with catalog.reading() as session:
+        assert drill_history.open_damage(session, "xrays", "vault", None) is None
+
+
+def test_misses_that_a_wrong_clock_noticed_are_dropped_unless_they_are_in_the_ledger(
+    catalog: Catalog,
+) -> None:
+    with catalog.transaction() as session:
+        missed.add(session, [missed_event(one, due_at=NOW + DAY) for one in ("a", "b")])
+        missed.add(session, [missed_event("c")])
+        missed.mark_recorded(session, missed.since(session, NOW)[:1], now=NOW)
+        assert missed.drop_future(session, after=NOW) == 1
+        assert sorted(row.slot for row in missed.since(session, NOW)) == ["a", "c"]
 
 
 def test_a_result_that_is_none_is_damage(catalog: Catalog) -> None:
