@@ -9,10 +9,14 @@ from orchestrator.actions import observe
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, facts
+from orchestrator.engines.layout import REMOVE_ORDER
 from orchestrator.errors import RefusedError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.bucket.versions import VersionFact
+
+_ORDER = {kind: number for number, kind in enumerate(REMOVE_ORDER)}
 
 
 @dataclass(slots=True)
@@ -34,7 +38,7 @@ def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_H
     """Remove versions the primary no longer needs once their lock has ended.
 
     Removal is proved by a second listing. The newest rightful version of anything the primary
-    needs is never touched.
+    needs is never touched. Packs stay as long as an index does that may name them.
 
     Raises:
         RefusedError: No sweeper credential is configured.
@@ -61,12 +65,19 @@ def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
     locked = 0
     with site.bucket(name) as bucket:
         outdated = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
+        outdated.sort(key=lambda version: _ORDER.get(_kind(version), -1))
+        held_back = False
         for version in outdated:
             site.check_stop()
+            kind = _kind(version)
+            if kind == "data" and held_back:
+                locked += 1
+                continue
             try:
                 bucket.sweep(version)
             except RefusedError:
                 locked += 1
+                held_back = held_back or kind == "index"
         left = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
     names = {version.parsed for version in left}
     gone = {v.parsed for v in outdated if v.parsed is not None and v.parsed not in names}
@@ -76,3 +87,7 @@ def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
         facts.put(session, f"sweep:{name}", value=str(removed), now=site.clock.now())
     current.metrics.update(removed=removed, locked=locked)
     return Sweep(repository.store, removed, locked)
+
+
+def _kind(version: VersionFact) -> str:
+    return version.parsed[0] if version.parsed is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -19,7 +20,7 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog.tables import Snapshot
 from orchestrator.errors import LockedError, RefusedError
 from tests.support.clock import ShiftedClock
-from tests.support.object_lock import s3, wait_until
+from tests.support.object_lock import open_policy, s3, wait_until
 from tests.support.site import STORE, LabSite, MakeSite, kill_group, wait_for
 
 NONE = "keep_daily = 0\nkeep_weekly = 0\nkeep_monthly = 0\nkeep_yearly = 0\n"
@@ -256,13 +257,33 @@ def test_bucket_keeps_what_was_pruned_until_its_lock_ends_and_then_lets_it_go(
         in {f"{p.split('/')[0]}/{p.split('/')[-1]}" for p in obsolete}
     )
     wait_until(lambda: datetime.now(UTC) > ends + timedelta(seconds=1), limit_s=60)
+    packs = {path for path in obsolete if path.startswith("data/")}
+    (index, *_) = (path for path in obsolete if path.startswith("index/"))
+    hold(site, request, index, "ON")
+    site.ask("bucket", "sweep", "vault")
+    left = {path for path in versions(site, request) if path not in files(site.primary)}
+    assert left == packs | {index}, "no index may name packs that are gone"
+    hold(site, request, index, "OFF")
     swept = site.ask("bucket", "sweep", "vault")
-    assert (swept["removed"], swept["locked"]) == (len(obsolete), 0)
+    assert (swept["removed"], swept["locked"]) == (len(left), 0)
     assert versions(site, request) == files(site.primary)
     site.ask("backup")
     assert site.copies()["vault"]["state"] in ("proven", "present")
     assert site.ask("check", "vault")["copies"][0]["damaged"] == []
     assert second in {one["snapshot"] for one in site.ask("snapshots")["snapshots"]}
+
+
+def hold(site: LabSite, request: pytest.FixtureRequest, path: str, status: str) -> None:
+    """Keep an object of the bucket, as its administrator, or let it go."""
+    vault = site.values.vault
+    assert vault is not None
+    server = request.getfixturevalue("object_lock_server")
+    with s3(server, "admin") as client:
+        policy = json.dumps(open_policy(server, vault.bucket))
+        client.put_bucket_policy(Bucket=vault.bucket, Policy=policy)
+        client.put_object_legal_hold(
+            Bucket=vault.bucket, Key=f"{STORE}/{path}", LegalHold={"Status": status}
+        )
 
 
 def versions(site: LabSite, request: pytest.FixtureRequest) -> set[str]:
