@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.actions import backup, bucket, check, replicate, rotate, status, sweep
+from orchestrator.actions import anchor, backup, bucket, check, replicate, rotate, status, sweep
 from orchestrator.actions.due import mark_of, take
 from orchestrator.actions.lock import marked
 from orchestrator.actions.run import Occasion, close_unfinished
@@ -30,6 +30,7 @@ ORDER: tuple[Action, ...] = (
     "drill",
     "rotate",
     "purge-cache",
+    "anchor",
     "status",
 )
 """In which order jobs that are due at the same time run."""
@@ -229,6 +230,14 @@ def _rotate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     return _each(stores_of(site, job), one)
 
 
+def _anchor(site: Site, _job: Job, occasion: Occasion) -> _Shortfall | None:
+    done = anchor.anchor(site, occasion=occasion)
+    failed = [one for one in done.targets if one.state != "anchored"]
+    if not failed:
+        return None
+    return _Shortfall("; ".join(f"{one.target}: {one.detail or one.state}" for one in failed))
+
+
 def _status(site: Site, job: Job, _occasion: Occasion) -> _Shortfall | None:
     found = status.status(site, stores_of(site, job))
     status.record_status(site, found)
@@ -274,5 +283,6 @@ _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "drill": _drill,
     "rotate": _rotate,
     "purge-cache": _purge_cache,
+    "anchor": _anchor,
     "status": _status,
 }

@@ -8,6 +8,7 @@ from orchestrator import __version__
 from orchestrator.actions.site import Site
 from orchestrator.catalog import facts, media, repositories
 from orchestrator.config.site import Copy, ImmutableCopy, LocalCopy
+from orchestrator.errors import OrchestratorError
 from orchestrator.keys.kit import KitFiles, write_kit
 from orchestrator.keys.kit_contents import KitContents, KitCopy, KitRepository, checksum
 
@@ -44,12 +45,21 @@ def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
             for row in rows
         ),
         copies=tuple(_copy(site, copy, rows) for copy in site.config.copies.values()),
+        ledger_key=_ledger_key(site),
     )
     files = write_kit(directory or site.state_dir / "recovery-kit", contents)
     with site.catalog.transaction() as session:
         facts.put(session, MADE, value=fingerprint(site, rows), now=now)
         facts.put(session, CHECKSUM, value=checksum(contents), now=now)
     return files
+
+
+def _ledger_key(site: Site) -> str | None:
+    """Return the ledger's public key; a ledger that is lost keeps nobody from a kit."""
+    try:
+        return site.ledger.verifier.vkey
+    except OrchestratorError:
+        return None
 
 
 def fingerprint(site: Site, rows: list[RepositoryRow]) -> str:

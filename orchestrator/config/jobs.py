@@ -23,7 +23,16 @@ from orchestrator.config.site import SiteConfig
 from orchestrator.errors import ConfigError
 
 Action = Literal[
-    "backup", "replicate", "check", "extend", "probe", "drill", "rotate", "purge-cache", "status"
+    "backup",
+    "replicate",
+    "check",
+    "extend",
+    "probe",
+    "drill",
+    "rotate",
+    "purge-cache",
+    "anchor",
+    "status",
 ]
 Origin = Literal["shipped", "site"]
 Pick = Literal["each", "random"]

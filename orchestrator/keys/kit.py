@@ -137,6 +137,7 @@ def _read(body: dict[str, Any], path: Path) -> KitContents:
                 )
                 for copy in body["copies"]
             ),
+            ledger_key=body.get("ledger_key"),
         )
         wrong = [] if whole else _mistyped(body, contents)
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -74,6 +74,7 @@ class KitContents:
         site_key: Base64 of the key file's 32 bytes.
         repositories: Every repository.
         copies: Every copy.
+        ledger_key: Public key of the ledger, to tell a genuine export; None if there is none.
     """
 
     site: str
@@ -83,6 +84,7 @@ class KitContents:
     site_key: Secret
     repositories: tuple[KitRepository, ...]
     copies: tuple[KitCopy, ...]
+    ledger_key: str | None = None
 
 
 def block(contents: KitContents, *, indent: int | None = None) -> str:
@@ -117,7 +119,7 @@ def checksum_of(body: Mapping[str, Any]) -> str:
 
 def body_of(contents: KitContents) -> dict[str, Any]:
     """Return the block without its checksum."""
-    return {
+    body: dict[str, Any] = {
         "kit": FORMAT,
         "site": contents.site,
         "made_at": contents.made_at.isoformat(),
@@ -148,3 +150,6 @@ def body_of(contents: KitContents) -> dict[str, Any]:
             for copy in contents.copies
         ],
     }
+    if contents.ledger_key is not None:
+        body["ledger_key"] = contents.ledger_key
+    return body

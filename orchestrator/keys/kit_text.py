@@ -92,6 +92,11 @@ def _site(contents: KitContents) -> Iterator[str]:
     yield f"    site key   {contents.site_key.reveal()}"
     yield f"    check      {check_word(contents.site_key)}"
     yield f"    keyring    {contents.keyring_id}"
+    if contents.ledger_key is not None:
+        yield ""
+        yield from _wrapped(words.LEDGER_NOTE)
+        yield ""
+        yield f"    {contents.ledger_key}"
 
 
 def _heading(title: str) -> Iterator[str]:

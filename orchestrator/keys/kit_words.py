@@ -48,6 +48,11 @@ SITE_AFTER = (
     "orchestrator catalog rebuild --copy COPY"
 )
 
+LEDGER_NOTE = (
+    "The public key of the ledger; it opens nothing. An export of the ledger is genuine if it "
+    "verifies with this key:"
+)
+
 BLOCK = "For the machine"
 BLOCK_NOTE = (
     "The same once more, for the product to read (orchestrator ... --kit FILE). A checksum finds "

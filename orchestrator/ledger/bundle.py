@@ -17,6 +17,7 @@ from pathlib import Path
 
 from orchestrator.errors import EngineError, UsageError
 from orchestrator.ledger import sums
+from orchestrator.ledger.note import parse_vkey
 from orchestrator.ledger.reader import Reader
 from orchestrator.ledger.tiles import ENTRIES, WIDTH, Place
 
@@ -112,6 +113,12 @@ def _add(archive: zipfile.ZipFile, path: str, data: bytes) -> None:
     archive.writestr(info, data)
 
 
+def fingerprint(vkey: str) -> str:
+    """Return what two people can compare over the telephone: 32 hex digits, in fours."""
+    digits = hashlib.sha256(parse_vkey(vkey).public_key).hexdigest()[:32]
+    return " ".join(digits[at : at + 4] for at in range(0, 32, 4))
+
+
 def page(about: About) -> str:
     """Return the page that explains how to verify the export without us."""
     checkpoint = about.reader.checkpoint
@@ -125,7 +132,7 @@ def page(about: About) -> str:
         "origin": checkpoint.origin,
         "size": str(checkpoint.size),
         "vkey": about.vkey,
-        "fingerprint": hashlib.sha256(about.vkey.encode()).hexdigest(),
+        "fingerprint": fingerprint(about.vkey),
         "last": str(last),
         "bundle": bundle.path,
         "tile": tile.path,

@@ -11,6 +11,7 @@ SHIPPED = {
     "cache-purge": "purge-cache",
     "daily-check": "check",
     "kit-drill": "drill",
+    "ledger-anchor": "anchor",
     "lock-extension": "extend",
     "monthly-drill": "drill",
     "nightly-backup": "backup",
