@@ -12,10 +12,11 @@ from orchestrator.actions.returned import returned
 from orchestrator.actions.run import Occasion
 from orchestrator.actions.site import Site
 from orchestrator.actions.targets import copies_of, stores_of
-from orchestrator.catalog import drill_history
+from orchestrator.catalog import drill_history, drills
 from orchestrator.config.jobs import Job
 from orchestrator.config.site import OfflineCopy
 from orchestrator.drills.result import DrillResult
+from orchestrator.drills.scope import slice_of
 from orchestrator.errors import AbsentCopyError, NotFoundError, OrchestratorError, StoppedError
 from orchestrator.keys.kit import TEXT_NAME
 
@@ -79,12 +80,15 @@ def next_slice(site: Site, store: str, copy: str, slices: int) -> str:
     """Return the scope of the slice whose turn it is: the one that was restored longest ago.
 
     A slice that could not be restored keeps its turn, so that so many drills cover everything
-    however many were missed.
+    however many were missed. One that holds nothing has no turn: a small store has fewer studies
+    than slices.
     """
     with site.catalog.reading() as session:
         done = drill_history.last_by_scope(session, store, copy)
+        filled = {slice_of(member, slices) for member in drills.members(session, store)}
     never = datetime.min.replace(tzinfo=UTC)
-    return min((f"{n}/{slices}" for n in range(1, slices + 1)), key=lambda n: done.get(n, never))
+    turns = [f"{n}/{slices}" for n in sorted(filled or range(1, slices + 1))]
+    return min(turns, key=lambda turn: done.get(turn, never))
 
 
 def _chosen(site: Site, job: Job) -> list[str]:

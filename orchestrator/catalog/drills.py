@@ -198,6 +198,16 @@ def study_keys(session: Session, store: str) -> Iterator[str]:
         yield study
 
 
+def members(session: Session, store: str) -> Iterator[str]:
+    """Yield what slices are made of: a store's studies, and its files of no study, by pseudonym."""
+    yield from study_keys(session, store)
+    loose = sa.select(_file.c.path_key).where(
+        _file.c.store == store, _file.c.study_key.is_(None), _file.c.gone_run.is_(None)
+    )
+    for (path,) in stream(session, loose):
+        yield path
+
+
 def suppressed(session: Session, store: str) -> frozenset[str]:
     """Return the pseudonyms of a store's disposed studies."""
     query = sa.select(_suppressed.c.study_key).where(_suppressed.c.store == store)

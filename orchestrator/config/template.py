@@ -97,6 +97,10 @@ path = "copies/disk"
 # keep_monthly = 36
 # keep_yearly = 10
 # minimum = 7                     # never fewer than this
+
+# [drills]                        # where restore drills restore to: room for the whole store
+# sandbox = "/scratch/drills"     # a folder on a disk of this machine; in state_dir if left out
+# overwrite = true                # overwrite the restored images before removing them
 """
 
 
