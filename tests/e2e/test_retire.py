@@ -1,0 +1,67 @@
+"""A medium leaves service only when what it holds is proven elsewhere; custody shows its gaps."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.actions import custody, media, retire
+from orchestrator.actions.site import Site
+from orchestrator.catalog import sanitizations
+from orchestrator.clock import SystemClock
+from orchestrator.errors import RefusedError
+from tests.support.loop import loop_file_system
+from tests.support.site import MakeSite
+
+
+class Later(SystemClock):
+    """So long after now that no verification counts any more."""
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(days=60)
+
+
+def entries(site: Site) -> list[dict[str, object]]:
+    return [json.loads(one.data) for one in site.ledger.log.reader().entries()]
+
+
+def test_retiring_ties_what_a_medium_held_and_custody_shows_its_gaps(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    lab = make_site(medium=True)
+    assert lab.medium is not None
+    where = lab.folder / "media" / "blue"
+    with loop_file_system(tmp_path, size_mib=64, mount_point=where):
+        lab.ask("backup")
+        lab.run("--as", "it", "medium", "add", "rotation", where, "--label", "blue")
+        lab.ask("replicate", "rotation")
+        lab.ask("--as", "it", "medium", "release", "red", "--holder", "courier", "--seal", "S1")
+        lab.ask("--as", "it", "medium", "receive", "blue", "--seal", "S2")
+        shown = lab.ask("medium", "custody", "blue")
+        assert [one["event"] for one in shown["custody"]] == ["registered", "received"]
+        assert shown["gaps"] == [
+            f"{shown['custody'][1]['at'][:16].replace('T', ' ')} UTC: "
+            "received, and nobody had released it"
+        ]
+        with lab.opened() as site:
+            site.actor = "it"
+            red = media.find(site, "red")
+            (out,) = [one for one in custody.chain(site, red).links if one.event == "released"]
+            assert (out.given_by, out.taken_by, out.seal) == ("it", "courier", "S1")
+            clock, site.clock = site.clock, Later()
+            with pytest.raises(RefusedError, match="no other copy is proven to hold it"):
+                retire.retire(site, "red", note=None)
+            assert "medium.retire" not in {one["type"] for one in entries(site)}
+            site.clock = clock
+            assert retire.retire(site, "red", note="worn").row.state == "retired"
+            with site.catalog.reading() as session:
+                held = sanitizations.holdings(session, red.id)
+            assert {one.repository for one in held} == {"xrays"}
+            assert all(one.keys for one in held)
+            assert {one.elsewhere for one in held} <= {"disk", "rotation"}
+            told = [one for one in entries(site) if str(one["type"]).startswith("medium.retire")]
+            assert [one["type"] for one in told][:2] == ["medium.retire", "medium.retire.done"]
+            assert told[1]["snapshots"] == len(held) > 0

@@ -1,0 +1,150 @@
+"""What programs say of a device: unknown stays unknown, whatever their exit code is."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.sanitization import answers
+from orchestrator.sanitization.answers import Answer
+from orchestrator.sanitization.facts import Transcript
+from orchestrator.sanitization.probe import _agreed, _hidden
+
+IDENTIFY = """
+/dev/sda:
+
+ATA device, with non-removable media
+	Model Number:       Samsung SSD 860 EVO 500GB
+	Serial Number:      S3Z1NB0K
+Commands/features:
+	Enabled	Supported:
+	*	SANITIZE feature set
+	*	CRYPTO_SCRAMBLE_EXT command
+	*	BLOCK_ERASE_EXT command
+Security:
+	Master password revision code = 65534
+		supported
+	not	enabled
+	not	locked
+	{frozen}frozen
+	not	expired: security count
+	{enhanced}supported: enhanced erase
+Checksum: correct
+"""
+
+
+def said(stdout: str | dict[str, Any], *argv: str, rc: int | None = 0, err: str = "") -> Transcript:
+    text = stdout if isinstance(stdout, str) else json.dumps(stdout)
+    return Transcript(argv or ("x",), rc, text.encode(), err.encode())
+
+
+@pytest.mark.parametrize("reader", [*answers.READERS.values(), answers.smartctl, answers.udev])
+@pytest.mark.parametrize("rc", [None, 0, 1])
+def test_an_empty_answer_says_nothing(reader: Any, rc: int | None) -> None:
+    answer = reader(said("", "hdparm", rc=rc))
+    assert not answer.answered
+    assert (answer.serial, answer.frozen, answer.hidden) == (None, None, None)
+    assert not any(answer.capabilities.values())
+
+
+@pytest.mark.parametrize(("word", "frozen"), [("not\t", False), ("\t", True)])
+def test_hdparm_tells_security_and_sanitize(word: str, *, frozen: bool) -> None:
+    answer = answers.hdparm(said(IDENTIFY.format(frozen=word, enhanced="\t"), "hdparm", "-I"))
+    assert (answer.serial, answer.frozen, answer.locked) == ("S3Z1NB0K", frozen, False)
+    assert answer.capabilities == {
+        "ata_security": True,
+        "ata_security_enhanced": True,
+        "ata_sanitize_overwrite": False,
+        "ata_sanitize_block": True,
+        "ata_sanitize_crypto": True,
+    }
+    without = IDENTIFY.format(frozen=word, enhanced="not\t")
+    assert not answers.hdparm(said(without, "hdparm")).capabilities["ata_security_enhanced"]
+
+
+def test_hdparm_that_was_refused_says_nothing() -> None:
+    text = IDENTIFY.format(frozen="not\t", enhanced="\t")
+    assert not answers.hdparm(said(text, "hdparm", err="SG_IO: bad/missing sense data")).answered
+
+
+@pytest.mark.parametrize(
+    ("protected", "overlay", "hidden"),
+    [
+        ("max sectors   = 1000/1000, HPA is disabled", "Real max sectors: 1000", False),
+        ("max sectors   = 900/1000, HPA is enabled", "Real max sectors: 1000", True),
+        ("max sectors   = 1000/1000, HPA is disabled", "Real max sectors: 2000", True),
+        ("max sectors   = 1000/1000, HPA is disabled", "", None),
+        ("", "Real max sectors: 1000", False),
+        ("max sectors   = 0/1, HPA setting seems invalid", "", None),
+        ("", "", None),
+    ],
+)
+def test_hidden_areas_are_absent_only_if_both_were_looked_at(
+    protected: str, overlay: str, *, hidden: bool | None
+) -> None:
+    found = [answers.hdparm(said(text, "hdparm")) for text in (protected, overlay)]
+    native = max((one.native_bytes or 0 for one in found), default=0) or None
+    assert _hidden(found, native, 1000 * 512) is hidden
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "can"),
+    [
+        ({}, "nvme_format", True),
+        ({"oacs": "0x17"}, "nvme_format", True),
+        ({"oacs": 0}, "nvme_format", False),
+        ({"unvmcap": 1024}, "nvme_format", False),
+        ({"unvmcap": None}, "nvme_format", None),
+        ({"oacs": None}, "nvme_format", None),
+        ({"fna": 0}, "nvme_format_crypto", False),
+        ({}, "nvme_sanitize_block", True),
+        ({"sanicap": 1}, "nvme_sanitize_block", False),
+        ({"sanicap": None}, "nvme_sanitize_block", None),
+    ],
+)
+def test_nvme_tells_what_it_can(change: dict[str, Any], name: str, *, can: bool | None) -> None:
+    body = {"sn": " S4EVNF0 ", "mn": "X", "oacs": 23, "fna": 4, "sanicap": 2, "unvmcap": 0}
+    answer = answers.nvme(said({**body, **change}, "nvme"))
+    assert answer.serial == "S4EVNF0"
+    assert answer.capabilities[name] is can
+
+
+@pytest.mark.parametrize(
+    ("sources", "serial"),
+    [
+        ({"lsblk": "A", "smartctl": "A"}, "A"),
+        ({"kernel": "A", "hdparm": "A", "lsblk": "A"}, "A"),
+        ({"lsblk": "A", "udevadm": "A"}, None),  # the one repeats the other
+        ({"smartctl": "A"}, None),
+        ({"lsblk": "A", "smartctl": "B"}, None),
+        ({"lsblk": "A", "smartctl": "A", "hdparm": "B"}, None),
+        ({}, None),
+    ],
+)
+def test_a_serial_number_needs_two_sources_that_agree(
+    sources: dict[str, str], serial: str | None
+) -> None:
+    found = [Answer(name, serial=value) for name, value in sources.items()]
+    assert _agreed(found)[0] == serial
+
+
+def test_lsblk_tells_mounts_of_what_lies_on_a_device() -> None:
+    part = {"kname": "sda1", "type": "part", "uuid": "U", "mountpoints": [None, "/boot"]}
+    top = {"kname": "sda", "type": "disk", "serial": "S  ", "children": [part]}
+    found = answers.lsblk(said({"blockdevices": [top]}))
+    assert (found.mounts, found.partitions, found.file_systems) == (1, ("sda1",), ("U",))
+    assert found.answer.serial == "S"
+
+
+@pytest.mark.parametrize(
+    ("text", "can"),
+    [
+        ("Opcode=0x48: SANITIZE, command supported", True),
+        ("command not supported", False),
+        ("something else", None),
+    ],
+)
+def test_scsi_tells_whether_it_sanitizes(text: str, *, can: bool | None) -> None:
+    assert answers.sg(said(text, "sg_opcodes")).capabilities["scsi_sanitize"] is can
