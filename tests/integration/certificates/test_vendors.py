@@ -1,0 +1,194 @@
+"""Vendors' certificates: agreements, two people, serial numbers both ways."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.actions import vendor_certificates as vendors
+from orchestrator.actions.site import Site
+from orchestrator.catalog import media
+from orchestrator.catalog.copy_tables import Medium, MediumEvent
+from orchestrator.errors import NotFoundError, RefusedError, UsageError
+from orchestrator.ledger import entry
+from tests.integration.certificates.conftest import OpenSite
+
+GOOD = """
+[vendors.shred]
+name = "Shredding & Sons"
+agreement = "agreement.pdf"
+expires = 2999-12-31
+certification = "NAID AAA, id 4711"
+certification_expires = 2020-01-01
+"""
+EXPIRED = GOOD.replace("2999-12-31", "2020-01-01")
+NONE = '[vendors.shred]\nname = "Shredding & Sons"\n'
+
+
+@pytest.fixture
+def paper(folder: Path) -> dict[str, Path]:
+    (folder / "agreement.pdf").write_bytes(b"agreement")
+    made = {"file": folder / "theirs.pdf", "serials": folder / "serials.txt"}
+    made["file"].write_bytes(b"%PDF certificate of destruction")
+    made["serials"].write_text("# media of March\nWD-1\nwd 2\n\nZZ-9\n")
+    return made
+
+
+def register(site: Site, label: str, serial: str | None, *, handed_to: str | None = None) -> None:
+    now = site.clock.now()
+    with site.catalog.transaction() as session:
+        medium = Medium(
+            id=f"m-{label}", copy_="rotation", label=label, serial=serial, fs_uuid="u",
+            state="in_use", registered_at=now,
+        )  # fmt: skip
+        media.register(session, medium, actor="it")
+        if handed_to is not None:
+            event = MediumEvent(
+                medium=medium.id, at=now, actor="it", event="released", holder=handed_to
+            )
+            media.record(session, event, state=media.AWAY)
+
+
+def bring(site: Site, paper: dict[str, Path], **more: Any) -> vendors.Imported:
+    return vendors.import_certificate(
+        site, paper["file"], vendor="shred", serials=paper["serials"], **more
+    )
+
+
+def entries_of(site: Site) -> list[entry.Entry]:
+    return [entry.parse(stored.data) for stored in site.ledger.reader().entries(1)]
+
+
+def test_serial_numbers_are_matched_both_ways(opened: OpenSite, paper: dict[str, Path]) -> None:
+    site = opened("it", more=GOOD)
+    register(site, "red", "WD1", handed_to="shred")
+    register(site, "blue", "WD-2", handed_to="Shredding & Sons")
+    register(site, "green", "WD-3", handed_to="SHRED")
+    register(site, "grey", None, handed_to="shred")
+    register(site, "white", "WD-4", handed_to="somebody else")
+    found = bring(site, paper)
+    assert found.state == "imported"
+    assert found.matched == ["WD-1", "wd 2"]
+    assert found.never_ours == ["ZZ-9"]
+    assert found.not_certified == ["green", "grey"]
+    assert found.remarks == ["the vendor's certification has expired on 2020-01-01"]
+    (made,) = entries_of(site)
+    assert made.type == "certificate.imported"
+    counts = {name: made.body[name] for name in ("serials", "matched", "never_ours")}
+    assert counts == {"serials": 3, "matched": 2, "never_ours": 1}
+    assert made.evidence["certificate"] == f"sha256:{found.sha256}"
+    kept = site.state_dir / "evidence/sha256" / found.sha256[:2] / found.sha256[2:]
+    assert kept.read_bytes() == paper["file"].read_bytes()
+    assert kept.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("more", "why"), [(NONE, "no agreement on file"), (EXPIRED, "has expired on 2020-01-01")]
+)
+def test_a_vendor_without_a_valid_agreement_is_refused(
+    opened: OpenSite, paper: dict[str, Path], more: str, why: str
+) -> None:
+    site = opened("it", more=more)
+    with pytest.raises(RefusedError, match=why):
+        bring(site, paper)
+    assert vendors.listing(site) == []
+    assert entries_of(site) == []
+
+
+def test_an_agreement_whose_file_is_gone_is_no_agreement(
+    opened: OpenSite, paper: dict[str, Path], folder: Path
+) -> None:
+    (folder / "agreement.pdf").unlink()
+    with pytest.raises(RefusedError, match="file is not there"):
+        bring(opened("it", more=GOOD), paper)
+
+
+def test_an_override_takes_two_people_and_is_printed(
+    opened: OpenSite, paper: dict[str, Path]
+) -> None:
+    site = opened("privacy", more=EXPIRED)
+    proposed = bring(site, paper, override=True)
+    assert proposed.state == "proposed"
+    assert entries_of(site) == []
+    with pytest.raises(RefusedError, match="waits for a second person"):
+        vendors.printed(site, proposed.id)
+    with pytest.raises(RefusedError, match="somebody else confirms"):
+        vendors.confirm(site, proposed.id)
+    with pytest.raises(RefusedError, match="takes the role compliance"):
+        vendors.confirm(opened("it", more=EXPIRED), proposed.id)
+    with pytest.raises(RefusedError, match="not a program"):
+        vendors.confirm(opened("system", more=EXPIRED), proposed.id)
+    done = vendors.confirm(opened("owner", more=EXPIRED), proposed.id)
+    assert (done.state, done.proposed_by, done.confirmed_by) == ("imported", "privacy", "owner")
+    (made,) = entries_of(site)
+    assert (made.body["proposed_by"], made.body["overridden_by"]) == ("privacy", "owner")
+    assert made.actor == "owner"
+    shown = vendors.printed(site, proposed.id)
+    assert [one.name for one in shown.overridden_by] == ["P. Rivacy", "Cy Castillo"]
+    with pytest.raises(RefusedError, match="imported already"):
+        vendors.confirm(opened("owner", more=EXPIRED), proposed.id)
+
+
+def test_the_same_file_is_not_taken_twice(opened: OpenSite, paper: dict[str, Path]) -> None:
+    site = opened("it", more=GOOD)
+    bring(site, paper)
+    with pytest.raises(RefusedError, match="there already"):
+        bring(site, paper)
+    assert len(entries_of(site)) == 1
+
+
+def test_a_proposal_keeps_its_serial_numbers(opened: OpenSite, paper: dict[str, Path]) -> None:
+    site = opened("it", more=NONE)
+    bring(site, paper, override=True)
+    paper["serials"].write_text("OTHER\n")
+    with pytest.raises(RefusedError, match="other serial numbers"):
+        bring(site, paper, override=True)
+
+
+def test_an_import_killed_before_the_catalog_is_recorded_once(
+    opened: OpenSite, paper: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = opened("it", more=GOOD)
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            vendors.rows, "save_vendor", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            bring(site, paper)
+    assert len(entries_of(site)) == 1
+    assert bring(site, paper).state == "imported"
+    assert len(entries_of(site)) == 1
+
+
+def test_nobody_unknown_brings_or_is_brought(opened: OpenSite, paper: dict[str, Path]) -> None:
+    with pytest.raises(NotFoundError):
+        bring(opened("it"), paper)
+    with pytest.raises(RefusedError, match="a person"):
+        bring(opened("system", more=GOOD), paper)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# none\n", "A\na\n", "A B\nAB\n", "é\n", "\x07\n", "-\n", "x" * 101]
+)
+def test_lists_of_serial_numbers_are_read_strictly(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "serials"
+    path.write_text(text)
+    with pytest.raises(UsageError):
+        vendors.read_serials(path)
+
+
+def test_two_hundred_serial_numbers_are_read_as_written(tmp_path: Path) -> None:
+    wanted = [f"WD-WX{n:03d}" for n in range(200)]
+    path = tmp_path / "serials"
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(wanted).encode())
+    assert vendors.read_serials(path) == wanted
+
+
+def test_an_agreement_holds_to_the_end_of_its_last_day(opened: OpenSite, folder: Path) -> None:
+    (folder / "agreement.pdf").write_bytes(b"agreement")
+    vendor = vendors.vendor_config(opened(more=GOOD), "shred")
+    assert vendors.wanting(vendor, dt.date(2999, 12, 31)) == []
+    assert vendors.wanting(vendor, dt.date(3000, 1, 1)) != []
