@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.bucket.versions import VersionFact
 
-_ORDER = {kind: number for number, kind in enumerate(REMOVE_ORDER)}
+_ORDER: dict[str, int] = {kind: number for number, kind in enumerate(REMOVE_ORDER)}
 
 
 @dataclass(slots=True)
