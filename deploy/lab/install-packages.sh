@@ -29,6 +29,11 @@ has() { # PACKAGE -> is what we need of it there?
     radosgw) command -v radosgw && command -v radosgw-admin ;;
     postgresql) command -v initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' ;;
     borgbackup) command -v borg ;;
+    fonts-dejavu-core) [[ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ]] ;;
+    fonts-wqy-microhei) [[ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ]] ;;
+    fonts-hosny-amiri) compgen -G '/usr/share/fonts/*/fonts-hosny-amiri/Amiri-Regular.ttf' ;;
+    fonts-lohit-deva) [[ -e /usr/share/fonts/truetype/lohit-devanagari/Lohit-Devanagari.ttf ]] ;;
+    fonts-freefont-ttf) [[ -e /usr/share/fonts/truetype/freefont/FreeSerif.ttf ]] ;;
     cryptsetup-bin) command -v cryptsetup ;;
     udev) command -v udevadm ;;
     golang-go) command -v go ;;
@@ -106,6 +111,7 @@ install() { # PACKAGE... -> are they all there in the end?
 setup=(python3 python3-venv ca-certificates)
 medium=(e2fsprogs mount util-linux)
 other_reader=(golang-go golang-golang-x-mod-dev openssl) # of the ledger, to compare with
+fonts=(fonts-dejavu-core fonts-wqy-microhei fonts-hosny-amiri fonts-lohit-deva fonts-freefont-ttf)
 sanitization=(nwipe cryptsetup-bin udev)
 object_lock=(radosgw ceph-mon ceph-osd ceph-common uuid-runtime openssl curl)
 
@@ -117,13 +123,14 @@ case ${1:-} in
     install "${setup[@]}"
     install "${medium[@]}" || say "going on without them: the offline copy will be a plain folder"
     install "${object_lock[@]}" || say "going on without Ceph: no immutable copy will be made"
+    install "${fonts[@]}" || say "going on without fonts: some names will show as code points"
     if [[ $1 == bench ]]; then
       install borgbackup || say "going on without borg: that comparison will be missing"
     fi
     ;;
   test)
     install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" "${other_reader[@]}" \
-      "${sanitization[@]}" \
+      "${sanitization[@]}" "${fonts[@]}" \
       postgresql poppler-utils
     ;;
   *)

@@ -82,6 +82,21 @@ path = "copies/disk"
 # access_key = { env = "SWEEP_ACCESS_KEY" }
 # secret_key = { env = "SWEEP_SECRET_KEY" }
 
+# --- Certificates of destruction, and companies that destroy for you ------------------------------
+
+# [organization]                  # stands on every certificate
+# address = ["1200 Elm Street", "Austin, Texas 78701"]
+# contact = "+1 512 555 0100"
+
+# [certificates]
+# paper = "letter"                # or "a4"
+# timestamp_url = "https://timestamps.example"    # optional: an authority vouches for the time
+
+# [vendors.shredder]
+# name = "Shredding company"
+# agreement = "agreements/shredder.pdf"           # the business associate agreement ...
+# expires = 2027-12-31                            # ... and its last day
+
 # --- What counts as good (these are the values used if the lines are left out) -------------------
 
 # [targets]
