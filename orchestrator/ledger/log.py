@@ -27,6 +27,7 @@ from orchestrator.ledger import checkpoint as checkpoints
 from orchestrator.ledger import disk, entry, remains
 from orchestrator.ledger.checkpoint import Checkpoint
 from orchestrator.ledger.edge import Edge
+from orchestrator.ledger.files import read_file
 from orchestrator.ledger.note import Signature, Signer, verifier_of
 from orchestrator.ledger.reader import (
     CHECKPOINT,
@@ -247,10 +248,10 @@ class Log:
                 raise
 
     def _current(self, lock: int) -> tuple[Checkpoint, Edge]:
+        known, is_clean = self._known, os.pread(lock, 1, 0) == _FINISHED
+        if known and is_clean and read_file(self._folder / CHECKPOINT) == known[0].data:
+            return known
         found = self.checkpoint()
-        is_clean = os.pread(lock, 1, 0) == _FINISHED
-        if self._known is not None and self._known[0].text == found.text and is_clean:
-            return self._known
         self._demand_newest(found)
         edge = Reader(self._folder, found).edge()
         remains.remove_left_over(self._folder, found.size)

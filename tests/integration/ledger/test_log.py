@@ -310,3 +310,18 @@ def test_a_refusing_disk_is_explained(folder: Path, monkeypatch: pytest.MonkeyPa
                 log.append([b"x"])
     assert log.append([b"x"]).size == 2
     demand_whole(folder, 2)
+
+
+def test_several_processes_find_what_one_finds(folder: Path) -> None:
+    log = log_in(folder, numbered(40_000))
+    log.append(numbered(7))
+    whole = verify(folder, [VERIFIER], workers=2)
+    assert (whole.is_whole, whole.size, whole.checkpoints) == (True, 40_008, 3)
+    for path, at in (("tile/entries/100", 40), ("tile/0/101", 40), ("tile/1/000.p/156", 40)):
+        data = bytearray((folder / path).read_bytes())
+        data[at] ^= 1
+        (folder / path).write_bytes(data)
+    problems = [verify(folder, [VERIFIER], workers=workers).problems for workers in (0, 2)]
+    assert problems[0] == problems[1]
+    wrong = [problem.split(":")[0].split(" ")[0] for problem in problems[0]]
+    assert wrong == ["tile/entries/100", "tile/0/101", "tile/1/000.p/156"]
