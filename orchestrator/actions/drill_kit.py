@@ -16,15 +16,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from orchestrator.actions.drill import (
-    UnprovenError,
     Wish,
-    give_up,
     look_and_restore,
     new_result,
-    recorded,
-    settle_killed,
 )
-from orchestrator.actions.drill_work import DrillWork, Known, Proof, Watch
+from orchestrator.actions.drill_parts import Known, Proof, Watch
+from orchestrator.actions.drill_record import UnprovenError, give_up, recorded, settle_killed
+from orchestrator.actions.drill_work import DrillWork
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, run
 from orchestrator.actions.sandbox import remove_leftovers

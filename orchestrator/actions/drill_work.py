@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,10 @@ from typing import TYPE_CHECKING
 from orchestrator.actions import drill_checks as checks
 from orchestrator.actions import drill_snapshots as held_snapshots
 from orchestrator.actions.drill_comparison import Findings, Restored, compare, ended_ns
-from orchestrator.actions.drill_expected import Expectation, Selection, read_manifest
-from orchestrator.actions.drill_pixels import Pixels, decode
+from orchestrator.actions.drill_expected import Expectation
+from orchestrator.actions.drill_manifest import Selection, read_manifest
+from orchestrator.actions.drill_parts import Known, Proof, Watch
+from orchestrator.actions.drill_pixels import decode
 from orchestrator.actions.drill_reading import ReadingAlong
 from orchestrator.drills.points import recovery_point
 from orchestrator.drills.projection import ASSUMPTIONS, Sample, project
@@ -30,67 +31,9 @@ if TYPE_CHECKING:
     from orchestrator.actions.drill_snapshots import Held
     from orchestrator.actions.sandbox import Sandbox
     from orchestrator.actions.site import Site
-    from orchestrator.catalog.encryption import Pseudonyms
     from orchestrator.engines.restic.repository import Repository
 
 _CLOCK_LEEWAY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What a drill is told before it looks.
-
-    Attributes:
-        repository_id: Restic's id of the repository, in full.
-        held: The copy's complete snapshots; None to ask the repository.
-        suppressed: Pseudonyms of disposed studies; None where nobody knows.
-        recorded: The recorded manifest of each run, where there is a record.
-        incomplete: Snapshots that are known not to be complete.
-        pseudonyms: Names studies and paths.
-        rpo: The store's RPO.
-        snapshot: The beginning of the id of the snapshot that is wanted.
-        random_within: Any snapshot that is younger than this is wanted.
-        seed: Chooses among them, and which files are decoded.
-        judge_gaps: Whether gaps between snapshots can be told from what is known.
-    """
-
-    repository_id: str
-    held: list[Held] | None
-    suppressed: frozenset[str] | None
-    pseudonyms: Callable[[], Pseudonyms]
-    rpo: timedelta
-    snapshot: str | None
-    random_within: timedelta | None
-    seed: int
-    judge_gaps: bool = True
-    recorded: Mapping[str, str] = field(default_factory=dict)
-    incomplete: frozenset[str] = frozenset()
-
-
-@dataclass(slots=True)
-class Watch:
-    """The drill's clock: monotonic, since the wall clock may be set while it runs."""
-
-    started_s: float
-    first_file_s: float | None = None
-    verified_s: float | None = None
-
-
-@dataclass(slots=True)
-class Proof:
-    """What a drill proved, study by study.
-
-    Attributes:
-        expectation: What had to be there; None if that was never known.
-        studies: Pseudonyms of all studies that were to be restored.
-        refuted: Pseudonyms of studies that are not as they must be.
-        pixels: What decoding came to.
-    """
-
-    expectation: Expectation | None = None
-    studies: list[str] = field(default_factory=list)
-    refuted: set[str] = field(default_factory=set)
-    pixels: Pixels | None = None
 
 
 class DrillWork:
@@ -161,7 +104,14 @@ class DrillWork:
         if expectation is None or findings is None:
             return
         self._watch.verified_s = self._site.clock.monotonic()
-        self._measure(expectation, findings)
+        result.files, result.bytes = findings.files, findings.size_bytes
+        result.rto = _recovery_time(
+            result.rto.target_s,
+            self._watch,
+            expectation,
+            findings,
+            is_all=self._scope.is_all,
+        )
         result.checks += checks.compared(expectation, findings)
         if self._known.suppressed is not None:
             result.checks.append(checks.suppressed(len(self._known.suppressed), findings))
@@ -347,32 +297,6 @@ class DrillWork:
             hint="use fewer slices",
         )
 
-    def _measure(self, expectation: Expectation, findings: Findings) -> None:
-        result, watch = self._result, self._watch
-        result.files, result.bytes = findings.files, findings.size_bytes
-        if watch.verified_s is None:
-            return
-        total_s = watch.verified_s - watch.started_s
-        target_s = result.rto.target_s
-        if self._scope.is_all:
-            result.rto = RecoveryTime(target_s, total_s, total_s, met=total_s <= target_s)
-            return
-        first_s = watch.first_file_s if watch.first_file_s is not None else watch.verified_s
-        whole = project(
-            Sample(max(findings.files, 1), findings.size_bytes, total_s, first_s - watch.started_s),
-            files=expectation.whole.files,
-            size_bytes=expectation.whole.bytes,
-        )
-        result.rto = RecoveryTime(
-            target_s,
-            total_s,
-            whole.expected_s,
-            whole.low_s,
-            whole.high_s,
-            ASSUMPTIONS,
-            met=whole.high_s <= target_s,
-        )
-
     def _decode(self, expectation: Expectation, box: Sandbox, *, previews: bool) -> None:
         if not expectation.series:
             return
@@ -390,3 +314,29 @@ class DrillWork:
         if check is not None:
             self._result.checks.append(check)
         self.proof.refuted |= found.failed_studies
+
+
+def _recovery_time(
+    target_s: float, watch: Watch, expectation: Expectation, findings: Findings, *, is_all: bool
+) -> RecoveryTime:
+    """Return what was measured and, for a part of the store, what the whole would take."""
+    if watch.verified_s is None:
+        return RecoveryTime(target_s)
+    total_s = watch.verified_s - watch.started_s
+    if is_all:
+        return RecoveryTime(target_s, total_s, total_s, met=total_s <= target_s)
+    first_s = watch.first_file_s if watch.first_file_s is not None else watch.verified_s
+    whole = project(
+        Sample(max(findings.files, 1), findings.size_bytes, total_s, first_s - watch.started_s),
+        files=expectation.whole.files,
+        size_bytes=expectation.whole.bytes,
+    )
+    return RecoveryTime(
+        target_s,
+        total_s,
+        whole.expected_s,
+        whole.low_s,
+        whole.high_s,
+        ASSUMPTIONS,
+        met=whole.high_s <= target_s,
+    )

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.actions.drill import Wish, drill, settle_killed
+from orchestrator.actions.drill import Wish, drill
+from orchestrator.actions.drill_record import settle_killed
 from orchestrator.actions.restore import Wish as Wanted
 from orchestrator.actions.restore import restore
 from orchestrator.catalog import drills, facts
