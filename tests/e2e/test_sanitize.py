@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import sanitize, sanitize_record, sanitize_run
+from orchestrator.actions import record, sanitize, sanitize_record, sanitize_run
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitize_rows import settle
 from orchestrator.actions.site import Site
@@ -21,7 +21,7 @@ from orchestrator.clock import SystemClock
 from orchestrator.errors import DamageError, EngineError, RefusedError, UsageError
 from orchestrator.sanitization import overwrite as own
 from tests.support.raw_loop import MakeRaw, make_raw
-from tests.support.site import LabSite, MakeSite
+from tests.support.site import LabSite, MakeSite, kill_group, wait_for
 
 __all__ = ["make_raw"]
 
@@ -214,6 +214,37 @@ def test_a_killed_execution_claims_nothing(
     assert (left.state, left.verification, left.method) == ("interrupted", "unverified", None)
     with pytest.raises(RefusedError, match="interrupted"):
         executed(site, name)
+
+
+def test_sigkill_in_the_middle_leaves_an_intent_and_no_claim(
+    make_site: MakeSite, tmp_path: Path
+) -> None:
+    lab = make_site()
+    image = tmp_path / "large.img"
+    with open(image, "wb") as file:
+        file.truncate(2 << 30)
+    attach = ["losetup", "--find", "--show", image]
+    device = subprocess.run(attach, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        with lab.opened() as site:
+            name = approved(site, device, "overwrite")
+        process = lab.start("--as", "it", "sanitize", "run", "--approved", name)
+        query = "SELECT 1 FROM run_step WHERE name = 'technique'"
+        wait_for(lambda: lab.rows(query))
+        kill_group(process)
+        with lab.opened() as site:
+            with run(site, "later"):
+                assert settle(site) == [name]
+                record.settle(site)
+            left = sanitize.show(site, name)
+            assert (left.state, left.method) == ("interrupted", None)
+            # Nobody holds the device any more, and it can be done again from the beginning.
+            assert approved(site, device, "overwrite") != name
+        assert "sanitization.run.interrupted" in ledger_types(lab)
+        assert "sanitization.run.done" not in ledger_types(lab)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+        image.unlink()
 
 
 def test_an_error_in_the_middle_claims_nothing(
