@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.actions.certificate_ledger import Book
 from orchestrator.actions.signer import signing_identity
 from orchestrator.actions.site import Site
+from orchestrator.errors import EngineError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.certificate_tables import Certificate as Row
@@ -34,7 +35,11 @@ def make(site: Site, book: Book, row: Row) -> bytes:
         from orchestrator.engines import timestamping
 
         def exchange(request: bytes) -> bytes:
-            reply: bytes = timestamping.ask(url, request)
+            try:
+                reply: bytes = timestamping.ask(url, request)
+            except EngineError as error:
+                hint = "check certificates.timestamp_url in the site file"
+                raise type(error)(error.message, hint=hint) from None
             return reply
 
     how = signing.Signing(reason=f"Certificate {row.number} issued", place=None, exchange=exchange)

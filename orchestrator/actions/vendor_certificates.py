@@ -20,15 +20,20 @@ from orchestrator.actions.certificate_ledger import SiteBook
 from orchestrator.actions.certificate_steps import once
 from orchestrator.actions.record import Event
 from orchestrator.actions.site import SYSTEM, Site
-from orchestrator.actions.vendor_terms import read_serials, remarks_on, serial_key, wanting
+from orchestrator.actions.vendor_terms import (
+    read_serials,
+    remarks_on,
+    serial_key,
+    vendor_config,
+    wanting,
+)
 from orchestrator.catalog import certificates as rows
 from orchestrator.catalog import media
 from orchestrator.catalog.certificate_tables import VendorCertificate, VendorSerial
-from orchestrator.errors import NotFoundError, RefusedError, UsageError
+from orchestrator.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.certificates.parts import Person, Vendor
-    from orchestrator.config.issuing import Vendor as VendorConfig
 
 PROPOSED, IMPORTED = "proposed", "imported"
 LARGEST = 64 * 1024 * 1024
@@ -152,20 +157,6 @@ def listing(site: Site) -> list[Imported]:
     with site.catalog.reading() as session:
         found = list(rows.vendor_certificates(session))
     return [_facts(site, row) for row in found]
-
-
-def vendor_config(site: Site, key: str) -> VendorConfig:
-    """Return what the site file says of a vendor.
-
-    Raises:
-        NotFoundError: It does not know the vendor.
-    """
-    try:
-        return site.config.vendors[key]
-    except KeyError:
-        raise NotFoundError(
-            f"the site file has no vendor {key}", hint=f"add [vendors.{key}] to the site file"
-        ) from None
 
 
 def printed(site: Site, certificate_id: str) -> Vendor:

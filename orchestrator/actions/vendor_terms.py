@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import certificate_files as places
-from orchestrator.errors import UsageError
+from orchestrator.actions.site import Site
+from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.config.issuing import Vendor as VendorConfig
@@ -17,6 +18,20 @@ MOST_SERIALS = 10_000
 
 _SERIAL = re.compile(r"[ -~]{1,100}")
 _SKIPPED = re.compile(r"[\s-]+")
+
+
+def vendor_config(site: Site, key: str) -> VendorConfig:
+    """Return what the site file says of a vendor.
+
+    Raises:
+        NotFoundError: It does not know the vendor.
+    """
+    try:
+        return site.config.vendors[key]
+    except KeyError:
+        raise NotFoundError(
+            f"the site file has no vendor {key}", hint=f"add [vendors.{key}] to the site file"
+        ) from None
 
 
 def wanting(vendor: VendorConfig, today: date) -> list[str]:

@@ -88,7 +88,12 @@ def verify(site: Site, file: Path, *, signer: Path | None = None) -> Checked:
     revoked = None
     if proved is not None:
         revoked = _ledger(result, proved, digest(pdf), opened.signature.signer)
-    _signature(result, opened, is_known=given is not None or _is_ok(result, "issued"))
+    _signature(
+        result,
+        opened,
+        is_known=given is not None or _is_ok(result, "issued"),
+        is_stamper_known=site.config.certificates.timestamp_ca is not None,
+    )
     states = {check.state for check in result.checks}
     if "fail" in states:
         result.verdict = "revoked" if revoked and _only_revoked(result) else "invalid"
@@ -121,7 +126,7 @@ def _open(result: Checked, pdf: bytes, site: Site, given: bytes | None) -> Opene
         return None
 
 
-def _signature(result: Checked, opened: Opened, *, is_known: bool) -> None:
+def _signature(result: Checked, opened: Opened, *, is_known: bool, is_stamper_known: bool) -> None:
     found = opened.signature
     result.add("signature", found.intact, "the signed bytes are unchanged" if found.intact else
                "the file was changed after it was signed")  # fmt: skip
@@ -132,8 +137,10 @@ def _signature(result: Checked, opened: Opened, *, is_known: bool) -> None:
         whom = f"nobody vouches for the signer: {whom}"
     elif not found.trusted:
         whom = f"not the signer that is trusted: {whom}"
+    if found.stamp_sound is not None and not is_stamper_known:
+        whom += "; its timestamp is not looked at: certificates.timestamp_ca is not set"
     result.add("signer", found.trusted and is_known, whom)
-    if found.stamp_sound is not None:
+    if found.stamp_sound is not None and is_stamper_known:
         result.add("timestamp", found.stamp_sound, f"stamped {found.stamped_at}")
 
 

@@ -134,9 +134,7 @@ def _open(pdf: bytes, trusted: Sequence[bytes], stampers: Sequence[bytes]) -> Op
         signer=one.signer_cert.sha256.hex(),
         signer_name=one.signer_cert.subject.human_friendly,
         stamped_at=None if stamp is None else stamp.timestamp.isoformat(),
-        stamp_sound=None
-        if stamp is None
-        else bool(stamp.intact and stamp.valid and (stamp.trusted or not stampers)),
+        stamp_sound=None if stamp is None else bool(stamp.intact and stamp.valid and stamp.trusted),
     )
     return Opened(signature, _attached(reader))
 

@@ -80,11 +80,13 @@ def check_roles(copies: Tables, raw: Mapping[str, Any], faults: Faults) -> None:
 
 
 def check_signer(certificates: Mapping[str, Any], faults: Faults) -> None:
-    """Find two signers where there can be one, and a timestamp's authority without its URL."""
+    """Find two signers where there can be one, and stamps that could not be checked."""
     if certificates.get("pem") is not None and certificates.get("token") is not None:
         faults.add("certificates.token", "give either pem or token: one key signs")
-    if certificates.get("timestamp_ca") is not None and certificates.get("timestamp_url") is None:
-        faults.add("certificates.timestamp_ca", "means nothing without timestamp_url")
+    if certificates.get("timestamp_url") is not None and certificates.get("timestamp_ca") is None:
+        faults.add(
+            "certificates.timestamp_ca", "is needed beside timestamp_url, to check its stamps"
+        )
 
 
 def check_ledger(ledger: Mapping[str, Any], faults: Faults) -> None:

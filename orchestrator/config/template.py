@@ -91,6 +91,7 @@ path = "copies/disk"
 # [certificates]
 # paper = "letter"                # or "a4"
 # timestamp_url = "https://timestamps.example"    # optional: an authority vouches for the time
+# timestamp_ca = "timestamps.pem"                 # ... whose certificates are in this file
 
 # [vendors.shredder]
 # name = "Shredding company"
