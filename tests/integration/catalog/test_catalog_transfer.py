@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlmodel import Session
 
 from orchestrator.catalog import (
+    anchors,
     buckets,
     certificates,
     checks,
@@ -17,6 +18,7 @@ from orchestrator.catalog import (
     drills,
     facts,
     files,
+    ledger,
     media,
     missed,
     repositories,
@@ -33,6 +35,7 @@ from orchestrator.catalog.copy_tables import (
     Medium,
 )
 from orchestrator.catalog.database import Catalog
+from orchestrator.catalog.ledger_tables import Ledger, LedgerAnchor, LedgerObject, LedgerOutside
 from orchestrator.catalog.tables import StoreState, metadata
 from orchestrator.drills.result import SignOff
 from orchestrator.engines.interface import Receipt
@@ -107,6 +110,7 @@ def fill(session: Session, catalog: Catalog) -> None:
         ),
     )
     fill_drills(session)
+    fill_ledger(session, catalog)
     fill_certificates(session)
     facts.put(session, "ledger.size", value="7", now=NOW)
     files.apply_changes(
@@ -118,6 +122,23 @@ def fill(session: Session, catalog: Catalog) -> None:
         keys=catalog.keys,
         study_date=study_date,
     )
+
+
+def fill_ledger(session: Session, catalog: Catalog) -> None:
+    first = Ledger(number=1, origin="o/1", vkey="k", opened_at=NOW, mirrored=0)
+    ledger.add(session, first, now=NOW)
+    subject = ledger.Subject("study", bytes(16), "s1")
+    ledger.keep_subjects(session, "e1", [subject], catalog.keys)
+    entry = ledger.Mirrored(2**40, "e1", "key.destroy", NOW, "once", True, None)
+    ledger.mirror(session, 1, [entry], upto=2**40 + 1)
+    anchor = LedgerAnchor(
+        ledger=1, kind="bucket", target="vault", size=2**40, root="r", at=NOW, detail={"ü": 1}
+    )
+    anchors.add(session, anchor)
+    kept = LedgerObject(copy_="vault", path="p", version_id="v", sha256="s", retain_until=NOW)
+    anchors.put_objects(session, [kept])
+    said = LedgerOutside(target="vault", ledger=1, asked_at=NOW, state="consistent", size=2**40)
+    anchors.put_outside(session, said)
 
 
 def fill_drills(session: Session) -> None:
