@@ -107,7 +107,7 @@ def _reasons(row: Sanitization, *, accepted: bool) -> list[str]:
         found.append("the organization rejected the outcome")
     if row.method is not None:
         told = "every observation agrees" if row.basis == "measured" else "it rests on their word"
-        found.insert(0, f"computed from technique, medium and evidence: {told}")
+        found.insert(0, told)
     return found or ["nothing that was observed adds up to a method"]
 
 

@@ -105,6 +105,7 @@ class _Execution:
         except BaseException as error:
             self._give_up(error)
             raise
+        self.row.entries = [*self.row.entries, *self._entries(name)]
         with self.site.catalog.transaction() as session:
             sanitizations.move(session, name, before=EXECUTING, after=EXECUTED)
             self.row.state = EXECUTED
@@ -112,6 +113,15 @@ class _Execution:
         if self.row.verification != "verified":
             self.current.fell_short(f"sanitization {name}: {self.row.verification}")
         return show(self.site, name)
+
+    def _entries(self, name: str) -> list[int]:
+        """Return where intent and outcome stand in the ledger."""
+        first = max(self.row.entries, default=0) + 1
+        return [
+            stored.index
+            for stored in self.site.ledger.log.reader().entries(first)
+            if json.loads(stored.data).get("sanitization") == name
+        ]
 
     def _begin(self) -> None:
         with self.site.catalog.transaction() as session:

@@ -57,8 +57,11 @@ def probe(invocation: Invocation, device: Path) -> None:
         [
             [one.technique, one.method or "no method", one.allowed, "; ".join(one.reasons)]
             for one in found.reaches
+            if one.of_kind
         ],
     )
+    others = [one.technique for one in found.reaches if not one.of_kind]
+    render.say(f"not for this kind of medium: {', '.join(others)}")
 
 
 @sanitize.command()
@@ -291,7 +294,11 @@ def _show(invocation: Invocation, row: Sanitization) -> None:
     left_out = ("measured",)
     render.table(
         ["", "value"],
-        [[key, _plain(value)] for key, value in found.items() if key not in left_out],
+        [
+            [key, _plain(value)]
+            for key, value in found.items()
+            if key not in left_out and (key == "method" or value not in (None, [], {}))
+        ],
     )
     if row.state == "proposed":
         render.say(f"next, another person: orchestrator sanitize approve {row.id}")

@@ -76,12 +76,14 @@ class Reach:
         method: The highest method; None for none.
         allowed: It may be proposed for this device.
         reasons: Why it is not allowed, or why it reaches no more.
+        of_kind: It is a technique for this kind of medium at all.
     """
 
     technique: str
     method: Method | None
     allowed: bool
     reasons: tuple[str, ...]
+    of_kind: bool = True
 
 
 def reach(wanted: Technique, facts: Facts) -> Reach:
@@ -94,7 +96,8 @@ def reach(wanted: Technique, facts: Facts) -> Reach:
         if facts.size_bytes in (None, 0):
             against.append("its size is not known")
     if against:
-        return Reach(wanted.name, None, allowed=False, reasons=tuple(against))
+        of_kind = facts.kind in wanted.kinds
+        return Reach(wanted.name, None, False, tuple(against), of_kind=of_kind)
     level = wanted.level(facts.kind)
     limits = [*_limits(wanted, facts, level)]
     return Reach(wanted.name, None if _is_short(wanted, facts) else level, True, tuple(limits))
@@ -135,11 +138,9 @@ def judge(wanted: Technique, facts: Facts, evidence: Evidence) -> Judgement:
 
 def _against(wanted: Technique, facts: Facts) -> list[str]:
     """Say why a technique is wrong for a device."""
-    found = []
     if facts.kind not in wanted.kinds:
-        found.append(
-            f"{wanted.name} does nothing that counts for this kind of medium: {facts.kind}"
-        )
+        return [f"it is no technique for this kind of medium: {facts.kind}"]
+    found = []
     for need in wanted.needs:
         can = facts.has(need)
         if can is None:

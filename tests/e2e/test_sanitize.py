@@ -97,6 +97,12 @@ def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device
     for digest in done["evidence"].values():
         assert (site.state / "evidence/sha256" / digest[:2] / digest[2:]).is_file()
 
+    assert [ledger_types(site)[one] for one in done["ledger"]] == [
+        "sanitization.proposed",
+        "sanitization.approved",
+        "sanitization.run",
+        "sanitization.run.done",
+    ]
     validate = ("sanitize", "validate", name, "--accept")
     assert "may not validate" in site.run("--as", "it", *validate, expect=5).error["message"]
     # A loop device is a file on another medium: who accepts that must say why.
