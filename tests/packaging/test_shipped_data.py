@@ -89,6 +89,24 @@ def test_the_wheel_holds_exactly_the_shipped_files_of_the_tree(built):
     assert {top for top in tops if not top.endswith(".dist-info")} == {"orchestrator"}
 
 
+def test_the_wheel_holds_every_file_of_the_package(built):
+    """Templates, the certificate's schema, the page and the verifier that go with an export."""
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        packed = {
+            name: hashlib.sha256(wheel.read(name)).hexdigest()
+            for name in wheel.namelist()
+            if name.startswith("orchestrator/") and "/_shipped/" not in name
+        }
+    package = {
+        path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (ROOT / "orchestrator").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert packed == package
+    assert {".typ", ".html", ".json"} <= {Path(name).suffix for name in packed}
+    assert "orchestrator/ledger/standalone/verify_ledger.py" in packed
+
+
 def test_an_installed_wheel_finds_its_files(built, tmp_path, elsewhere):
     place = tmp_path / "site-packages"
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
