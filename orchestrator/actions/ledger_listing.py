@@ -46,6 +46,9 @@ class Wanted:
 
 EVERYTHING = Wanted()
 
+_TAG = "6f7263686573747261746f72206c6564676572207375626a65637420763100"
+"""What every commitment begins with, in hex; see `ledger.entry.commitment`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:
@@ -145,7 +148,8 @@ def disclose(site: Site, index: int) -> dict[str, Any]:
         "index": index,
         "entry": data.decode(),
         "proof": reader.proof_text(index).decode(),
-        "rule": "sha256('orchestrator ledger subject v1' 00 kind 00 salt value), UTF-8",
+        "rule": "sha256 of: tag, kind, a zero byte, salt, value; kind and value in UTF-8",
+        "tag": _TAG,
         "subjects": [
             {"kind": one.kind, "salt": one.salt.hex(), "value": one.value} for one in subjects
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -232,8 +233,12 @@ def test_an_export_verifies_by_its_own_page_with_nothing_of_ours(make_site, tmp_
     assert about["index"] == made[1].index
     secret = site.folder / "disclosure.json"
     site.ask("--as", "privacy", "ledger", "disclose", about["index"], "--to", secret)
-    (subject,) = json.loads(secret.read_text())["subjects"]
+    told = json.loads(secret.read_text())
+    (subject,) = told["subjects"]
     assert subject["value"] == STUDY
+    tag, salt = bytes.fromhex(told["tag"]), bytes.fromhex(subject["salt"])
+    opened_by_hand = hashlib.sha256(tag + b"study\0" + salt + STUDY.encode()).hexdigest()
+    assert f"sha256:{opened_by_hand}" in told["entry"]
     report = site.folder / "report.pdf"
     site.ask("ledger", "report", "--to-file", report)
     assert report.read_bytes().startswith(b"%PDF-1.7")
