@@ -125,10 +125,10 @@ def check_caches(
         older_than = table.get("older_than")
         if older_than is not None and older_than < SHORTEST_AGE:
             faults.add(f"caches.{name}.older_than", "must be at least 1d: a viewer may be using it")
-        path = table.get("path")
-        for folder in kept if path is not None else ():
-            if _is_within(path, folder.path) or _is_within(folder.path, path):
-                faults.add(f"caches.{name}.path", f"shares a place with {folder.key}")
+    for cache in _folders("caches", caches):
+        for folder in kept:
+            if _is_within(cache.path, folder.path) or _is_within(folder.path, cache.path):
+                faults.add(f"{cache.key}.path", f"shares a place with {folder.key}")
 
 
 def check_buckets(copies: Tables, faults: Faults) -> None:

@@ -252,11 +252,8 @@ def sg(said: Transcript) -> Answer:
 
 
 READERS: dict[str, Callable[[Transcript], Answer]] = {
-    "hdparm": hdparm,
-    "nvme": nvme,
-    "sg_inq": sg,
-    "sg_vpd": sg,
-    "sg_opcodes": sg,
+    **{"hdparm": hdparm, "nvme": nvme},
+    **{"sg_inq": sg, "sg_vpd": sg, "sg_opcodes": sg},
 }
 """How the answer of each program is read."""
 
