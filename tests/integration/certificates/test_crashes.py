@@ -34,28 +34,37 @@ def test_a_certificate_cut_off_at_any_call_is_finished_or_claims_nothing(
     assert ended.returncode == 0, ended.stderr
     through = int(ended.stdout)
     assert through > 8
-    outcomes = {settled(tmp_path / str(number)) for number in range(1, through)}
+    outcomes: set[str] = set()
+    for number in range(1, through):
+        outcomes.add(settled(tmp_path / str(number), outcomes))
     # Each of the ends was met: nothing begun, a draft voided, a certificate finished.
     assert outcomes == {"voided", "issued"} | ({"none"} if mode == "kill" else set())
 
 
-def settled(folder: Path) -> str:
-    """Let the next run do its work; return what became of the first certificate."""
+def settled(folder: Path, met: set[str]) -> str:
+    """Let the next run do its work; return what became of the first certificate.
+
+    Args:
+        folder: The site.
+        met: Ends that were met before: only the first of each is issued anew, which takes long.
+    """
     site = open_site(folder / "site.toml", actor="privacy")
     try:
         certify.settle(site)
-        (first, *_) = [*certify.listing(site), None]
-        made = certify.issue_sanitization(site, acts.sanitization())
+        with site.catalog.reading() as session:
+            assert rows.unfinished(session) == []
+        listed = certify.listing(site)
+        end = listed[0].state if listed else "none"
+        made = listed[0] if end == rows.ISSUED else None
+        if made is None and end not in met:
+            made = certify.issue_sanitization(site, acts.sanitization())
+            assert made not in listed
         kinds = [entry.parse(one.data) for one in site.ledger.reader().entries(0)]
         for kind in ("certificate.recorded", "certificate.issued"):
             numbers = [one.body["number"] for one in kinds if one.type == kind]
-            assert numbers == [made.number], folder.name
-        assert verify_certificate.verify(site, made.pdf).verdict == "valid", folder.name
-        with site.catalog.reading() as session:
-            assert rows.unfinished(session) == []
-        if first is None:
-            return "none"
-        assert (first.number == made.number) is (first.state == rows.ISSUED), folder.name
-        return first.state
+            assert numbers == ([] if made is None else [made.number]), folder.name
+        if made is not None:
+            assert verify_certificate.verify(site, made.pdf).verdict == "valid", folder.name
+        return end
     finally:
         site.catalog.dispose()
