@@ -103,7 +103,7 @@ def _check(code: int, argv: Sequence[str | Path], expect: tuple[int, ...], outpu
 def _sample(pid: int, marks: dict[int, float], over: threading.Event) -> None:
     while not over.wait(SAMPLE_S):
         for one in (pid, *_children(pid)):
-            mark = _high_water_mib(one)
+            mark = high_water_mib(one)
             if mark is not None:
                 marks[one] = mark
 
@@ -124,7 +124,8 @@ def _children(pid: int) -> Iterator[int]:
                 yield int(child)
 
 
-def _high_water_mib(pid: int) -> float | None:
+def high_water_mib(pid: int) -> float | None:
+    """Return the high-water mark of a process's resident memory; None if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:

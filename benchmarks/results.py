@@ -13,7 +13,7 @@ from benchmarks.programs import Timing
 
 @dataclass(frozen=True)
 class Target:
-    """A bound on a ratio or on an absolute figure.
+    """A bound on a ratio or on an absolute figure; without either, it is only shown.
 
     Attributes:
         at_most: The figure may not be larger; None if it is the other way round.
@@ -23,13 +23,15 @@ class Target:
     at_most: float | None = None
     at_least: float | None = None
 
-    def met(self, figure: float) -> bool:
+    def met(self, figure: float) -> bool | None:
         if self.at_most is not None:
             return figure <= self.at_most
-        return self.at_least is None or figure >= self.at_least
+        return None if self.at_least is None else figure >= self.at_least
 
     def __str__(self) -> str:
-        return f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
+        if self.at_most is not None:
+            return f"≤ {self.at_most:g}"
+        return "" if self.at_least is None else f"≥ {self.at_least:g}"
 
 
 class Results:
@@ -85,7 +87,8 @@ class Results:
         """Return all figures as a Markdown table."""
         lines = ["| what | target | min | median | cpu | rounds | met |", "|---" * 7 + "|"]
         for row in self.rows:
-            met = {True: "yes", False: "**no**", None: "not measured"}[row.get("met")]
+            missing = "not measured" if row["min"] is None else ""
+            met = {True: "yes", False: "**no**", None: missing}[row.get("met")]
             cells = [row.get(key, "") for key in ("what", "target", "min", "median", "cpu")]
             cells += [row.get("rounds", ""), met]
             lines.append("| " + " | ".join("" if c is None else str(c) for c in cells) + " |")

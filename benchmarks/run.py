@@ -5,8 +5,9 @@
     python benchmarks/run.py --quick              everything, small: does the benchmark work?
     python benchmarks/run.py answers memory       some parts
 
-Parts: first, night, answers, memory, and million (not part of the default: it backs up a tree of
-a million tiny files). Corpora and the large catalog are kept in the folder for the next run.
+Parts: first, night, answers, memory, drills, ledger, and million (not part of the default: it
+backs up a tree of a million tiny files). Corpora and the large catalog are kept in the folder for
+the next run.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks import corpora, million  # noqa: E402
+from benchmarks import corpora, ledger, million  # noqa: E402
 from benchmarks.backups import Backups  # noqa: E402
+from benchmarks.drills import Drills  # noqa: E402
 from benchmarks.results import Results  # noqa: E402
 from benchmarks.sites import scratch  # noqa: E402
 
-PARTS = ("first", "night", "answers", "memory")
+PARTS = ("first", "night", "answers", "memory", "drills", "ledger")
+IMAGES = {"first", "night", "answers", "memory", "drills"}
 
 
 def main() -> int:
@@ -46,7 +49,7 @@ def main() -> int:
                 folder / f"{kind}-{counts[kind]}", corpora.Corpus(kind, counts[kind])
             )
             for kind in ("a", "b")
-            if kind in given.corpus
+            if kind in given.corpus and set(parts) & IMAGES
         }
         for kind, place in images.items():
             backups = Backups(kind.upper(), place, work, results)
@@ -54,6 +57,9 @@ def main() -> int:
                 backups.from_nothing(given.rounds, slow_rounds=given.slow_rounds)
             if "night" in parts:
                 backups.nightly(given.nights, given.checks)
+            if "drills" in parts:
+                drills = Drills(kind.upper(), place, work, results)
+                drills.measure(given.drills, one_study=kind == "a")
         if "memory" in parts:
             for kind, place in images.items():
                 million.memory_of_first_backup(
@@ -69,6 +75,9 @@ def main() -> int:
         if "million" in parts:
             tiny = million.make_tiny_files(folder / f"tiny-{many}", many)
             million.memory_of_first_backup(work / "million", tiny, results, name=f"{many} files")
+        if "ledger" in parts:
+            entries = given.entries or (20_000 if small else 10_000_000)
+            ledger.measure(work / "ledger", entries, results)
     _report(results, folder, time.monotonic() - started)
     return 0
 
@@ -88,6 +97,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--slow-rounds", type=int, default=1, help="rounds with borg and copies")
     parser.add_argument("--nights", type=int, default=5, help="unchanged nights, and answers")
     parser.add_argument("--checks", type=int, default=3)
+    parser.add_argument("--drills", type=int, default=3, help="rounds of drills and restores")
+    parser.add_argument("--entries", type=int, help="entries of the ledger; 10000000")
     return parser.parse_args()
 
 
