@@ -32,8 +32,8 @@ def write_report(site: Site, to: Path, *, first: str | None, last: str | None) -
     from orchestrator.reports.ledger import render_pdf
 
     summary = summarize(site, first=first, last=last)
-    paper = "a4" if site.config.certificates.paper == "a4" else "us-letter"
-    new_file(to, render_pdf(summary, paper=paper))
+    is_a4 = site.config.certificates.paper == "a4"
+    new_file(to, render_pdf(summary, paper="a4" if is_a4 else "us-letter"))
     to.chmod(0o600)
     return summary.covered
 

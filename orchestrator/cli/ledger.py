@@ -39,7 +39,7 @@ def ledger() -> None:
 @click.option("--study", metavar="KEY", help="Only what is about this study (pseudonym).")
 @click.option("--limit", type=click.IntRange(1), default=50, show_default=True)
 @pass_invocation
-def list_entries(invocation: Invocation, limit: int, **asked: Any) -> None:
+def list_entries(invocation: Invocation, /, limit: int, **asked: Any) -> None:
     """Show the newest entries that fit, oldest first."""
     from orchestrator.actions import ledger_listing
 
@@ -75,7 +75,7 @@ def list_entries(invocation: Invocation, limit: int, **asked: Any) -> None:
 @_FROM
 @_TO_DATE
 @pass_invocation
-def export(invocation: Invocation, kind: str, to: Path, **asked: Any) -> None:
+def export(invocation: Invocation, /, kind: str, to: Path, **asked: Any) -> None:
     """Write the ledger to a file: a table, exact lines, or a bundle that verifies by itself."""
     from orchestrator.actions import ledger_export
 

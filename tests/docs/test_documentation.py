@@ -31,7 +31,7 @@ PAGES = sorted(
     ).stdout.splitlines()
 )
 TREE = command_tree()
-NO_COMMANDS = {"key file id", "keyring", "sealed file"}
+NO_COMMANDS = {"key file id", "keyring", "ledger subject", "sealed file"}
 """Words of key derivations that begin with the product's name."""
 
 _CODE = re.compile(r"```[\s\S]*?```|`[^`\n]+`|^ {4,}\S.*$", re.M)
