@@ -114,7 +114,7 @@ def test_every_hint_names_a_command_that_exists() -> None:
             plain = words.replace("{", " ").replace("}", " ")
             typed = re.split(r"[,;`(:]| then | and ", plain)[0].strip()
             first = typed.split()[:1]
-            if typed not in NO_COMMANDS and first and first[0] in nouns:
+            if not typed.startswith(tuple(NO_COMMANDS)) and first and first[0] in nouns:
                 assert faults(typed.split()) is None, (path.name, words)
 
 
