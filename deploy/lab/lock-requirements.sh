@@ -21,7 +21,8 @@ compile() { # NAME ARGUMENT...
     --output-file "requirements/$name.lock" "$@" pyproject.toml
 }
 
-compile runtime
+# What is installed by these files decodes what practices have: the extra is part of them.
+compile runtime --extra decoders
 compile dev --extra dev --constraint requirements/runtime.lock
 
 if grep -nE '://|--(extra-)?index-url|--find-links|--trusted-host' requirements/*.lock; then
