@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.actions import attach, keys, media
-from orchestrator.actions.doctor_drills import look_at_kit, look_at_sandbox
+from orchestrator.actions.doctor_drills import look_at_decoders, look_at_kit, look_at_sandbox
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
@@ -237,4 +237,5 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("recovery kit", look_at_kit),
     ("keys", _keys),
     ("folder for drills", look_at_sandbox),
+    ("decoders", look_at_decoders),
 )

@@ -1,4 +1,4 @@
-"""The doctor's look at what drills need: the kit, the folder to restore to, nothing left behind."""
+"""The doctor's look at what drills need: kit, decoders, a folder to restore to, nothing left."""
 
 from __future__ import annotations
 
@@ -26,6 +26,22 @@ def look_at_kit(site: Site) -> Iterator[Finding]:
     """Check that the kit covers what the site has, and that a drill has proven it."""
     for remark in kit_remarks(site):
         yield Finding("recovery kit", remark.state, remark.detail, remark.hint)
+
+
+def look_at_decoders(_site: Site) -> Iterator[Finding]:
+    """Check that drills can show what imaging devices commonly write."""
+    from orchestrator.dicom import decoders
+
+    missing = decoders.missing()
+    if missing:
+        yield Finding(
+            "decoders",
+            "warn",
+            f"none here for {', '.join(missing)}: drills cannot show such images",
+            "pip install 'imaging-orchestrator[decoders]'",
+        )
+    else:
+        yield Finding("decoders", "ok", f"for {', '.join(decoders.KINDS)}")
 
 
 def look_at_sandbox(site: Site) -> Iterator[Finding]:
