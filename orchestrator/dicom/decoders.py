@@ -17,7 +17,7 @@ Source: DICOM PS3.5, section 8.2 and annex A.4.
 
 def missing() -> list[str]:
     """Return the kinds for which no decoder is installed, in the order of `KINDS`."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     return [name for name, syntax in KINDS.items() if not get_decoder(UID(syntax)).is_available]
