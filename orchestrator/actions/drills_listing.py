@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestrator.actions.drill_report import report_dir, write_report
 from orchestrator.actions.drill_status import CopyDrills, of_copies
 from orchestrator.actions.missed import Missed, shown
+from orchestrator.actions.record import Event, record
 from orchestrator.actions.run import run
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import drills
@@ -155,6 +156,9 @@ def export_report(site: Site, drill: str, to: Path) -> Path:
 def sign(site: Site, drill: str, note: str) -> DrillFacts:
     """Record a person's signature under a drill's report, and write the report anew with it.
 
+    The ledger gets the new report's hash: the one that stands with the drill is of the report
+    before anybody signed.
+
     Args:
         site: The site.
         drill: The drill's id or the beginning of it.
@@ -165,7 +169,7 @@ def sign(site: Site, drill: str, note: str) -> DrillFacts:
         RefusedError: Nobody is named, or the drill has no end.
         UsageError: The note is empty or too long.
         NotFoundError: There is no such drill.
-        OrchestratorError: The report cannot be written.
+        OrchestratorError: The report or the ledger cannot be written.
     """
     if site.actor == SYSTEM:
         raise RefusedError(
@@ -182,7 +186,17 @@ def sign(site: Site, drill: str, note: str) -> DrillFacts:
         with site.catalog.transaction() as session:
             signature = SignOff(person.name, person.title, site.clock.now(), words)
             drills.sign(session, facts.result.drill, actor=site.actor, sign_off=signature)
-        write_report(site, facts.result)
+        files = write_report(site, facts.result)
+        record(
+            site,
+            [
+                Event(
+                    "drill.signed",
+                    {"drill": facts.result.drill, "verdict": facts.result.verdict},
+                    evidence={"report": files.sha256},
+                )
+            ],
+        )
     return show(site, facts.result.drill)
 
 
