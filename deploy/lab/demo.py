@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The nightly 3-2-1 on sample images, from an empty folder to three copies that are each proven.
+"""From an empty folder to three copies that are each proven, drilled, and accounted for.
 
-Does what an administrator would do, with the commands an administrator would type; only the
-images, the bucket's server and the medium are throw-away. Leaves ``demo-site/`` to look at and
-nothing running; can be run again.
+Does what the people of a practice would do, with the commands they would type; only the images,
+the bucket's server, the medium and the disk that is emptied are throw-away. Leaves ``demo-site/``
+to look at and nothing running; can be run again.
 """
 
 from __future__ import annotations
@@ -11,27 +11,30 @@ from __future__ import annotations
 import filecmp
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from deploy.lab import sample_store  # noqa: E402
-from deploy.lab.object_lock_server import LabError, ObjectLockServer, installed  # noqa: E402
-from deploy.policies.merge import merged  # noqa: E402
+from deploy.lab import demo_places, sample_store  # noqa: E402
 
 HERE = PROJECT / "demo-site"
 IMAGES = HERE / "images"
 SITE = HERE / "site"
+KIT = SITE / "state/recovery-kit/recovery-kit.txt"
 MEDIUM = HERE / "media" / "red"
-BUCKET = "demo-vault"
-MEDIUM_MIB = 512
+DRILL_REPORT = HERE / "drill.pdf"
+CERTIFICATE = HERE / "certificate.pdf"
+BUNDLE = HERE / "ledger.zip"
+UNPACKED = HERE / "ledger"
 
 COLOUR = sys.stdout.isatty()
 
@@ -40,9 +43,26 @@ class Failed(Exception):
     """A step of the demo did not do what it must."""
 
 
-def tell(text: str) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """What this machine allowed.
+
+    Attributes:
+        bucket: An Object Lock server runs.
+        medium: The medium is a file system of its own.
+        old_disk: The loop device to be sanitized; None if loop devices are not allowed.
+    """
+
+    bucket: bool
+    medium: bool
+    old_disk: str | None
+
+
+def tell(title: str, *lines: str) -> None:
     start, end = ("\x1b[1;36m", "\x1b[0m") if COLOUR else ("", "")
-    print(f"\n{start}== {text}{end}", flush=True)
+    print(f"\n{start}== {title}{end}", flush=True)
+    for line in lines:
+        print(f"   {line}", flush=True)
 
 
 class Orchestrator:
@@ -52,219 +72,204 @@ class Orchestrator:
         self.env = {**os.environ, "ORCHESTRATOR_SITE": str(SITE / "site.toml")}
         self._program = str(Path(sys.executable).with_name("orchestrator"))
 
-    def __call__(self, *words: str, expect: tuple[int, ...] = (0,)) -> None:
-        print(f"$ orchestrator {' '.join(words)}", flush=True)
-        done = subprocess.run([self._program, *words], env=self.env, check=False)
-        code = done.returncode
+    def __call__(self, *words: str) -> None:
+        typed = shlex.join(["orchestrator", *words])
+        print(f"$ {typed}", flush=True)
+        code = subprocess.run([self._program, *words], env=self.env, check=False).returncode
         print(flush=True)
-        if code not in expect:
-            raise Failed(f"`orchestrator {' '.join(words)}` ended with exit code {code}")
+        if code != 0:
+            raise Failed(f"`{typed}` ended with exit code {code}")
 
-    def ask(self, *words: str) -> dict[str, object]:
+    def ask(self, *words: str) -> dict[str, Any]:
         done = subprocess.run(
             [self._program, "--json", *words], env=self.env, check=True, capture_output=True
         )
-        answer: dict[str, object] = json.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
 
-@contextmanager
-def medium() -> Iterator[bool]:
-    """A file system of its own on a loop device; a plain folder where that is not allowed."""
-    MEDIUM.mkdir(parents=True)
-    image = HERE / "medium.img"
-    with image.open("wb") as stream:
-        stream.truncate(MEDIUM_MIB << 20)
-    mounted = (
-        os.geteuid() == 0
-        and _quiet("mkfs.ext4", "-q", "-F", str(image))
-        and _quiet("mount", "-o", "loop", str(image), str(MEDIUM))
+def main() -> int:
+    started = time.monotonic()
+    demo_places.unmount(MEDIUM)
+    shutil.rmtree(HERE, ignore_errors=True)
+    HERE.mkdir()
+    orchestrator = Orchestrator()
+    with ExitStack() as stack:
+        parts = prepare(orchestrator, stack)
+        keep(orchestrator, parts)
+        prove(orchestrator, parts)
+        empty_a_disk(orchestrator, parts)
+        account(orchestrator, parts)
+        tell("Where does the practice stand?")
+        orchestrator("status")
+        verdict = orchestrator.ask("status")["stores"][0]["verdict"]
+    explain(verdict, time.monotonic() - started, parts)
+    return 0 if verdict == "met" or not (parts.bucket and parts.medium) else 1
+
+
+def prepare(orchestrator: Orchestrator, stack: ExitStack) -> Parts:
+    tell("An imaging folder with real DICOM files, an offline medium, a bucket's server")
+    print(f"images: {sample_store.build(IMAGES)}")
+    has_medium = stack.enter_context(demo_places.medium(HERE / "medium.img", MEDIUM))
+    print(
+        "medium: a file system of its own on a loop device"
+        if has_medium
+        else "medium: a plain folder, for loop devices are not allowed here: it will not count"
     )
-    try:
-        yield mounted
-    finally:
-        if os.path.ismount(MEDIUM):
-            _quiet("umount", str(MEDIUM))
-
-
-def _quiet(*argv: str) -> bool:
-    try:
-        return subprocess.run(argv, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
-@contextmanager
-def object_lock_server() -> Iterator[ObjectLockServer | None]:
-    """A real Object Lock server, or None where Ceph cannot be had."""
-    if not installed():
-        print("Ceph is not on this machine: the demo goes on without the immutable copy.")
-        yield None
-        return
-    server = ObjectLockServer(HERE / "server", lifetime_s=900)
-    try:
-        server.start()
-    except LabError as error:
-        print(f"The Object Lock server does not start ({error}): the demo goes on without it.")
-        yield None
-        return
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-def make_bucket(server: ObjectLockServer) -> None:
-    """What the storage's administrator does once: a bucket with Object Lock, and its policy."""
-    import boto3
-    from botocore.config import Config
-
-    admin = server.credentials["admin"]
-    client = boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=admin["access_key"],
-        aws_secret_access_key=admin["secret_key"],
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    client.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
-    arns = {
-        "writer": server.credentials["writer"]["arn"],
-        "lock-administrator": server.credentials["admin"]["arn"],
-    }
-    client.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps(merged(BUCKET, arns)))
-    client.close()
-
-
-def add_copies(server: ObjectLockServer | None) -> None:
-    """Write the two other copies into the site file, as a person would with an editor."""
-    text = (SITE / "site.toml").read_text(encoding="utf-8")
-    text += f"""
-[copies.rotation]
-role = "offline"
-search = [{json.dumps(str(MEDIUM.parent))}]
-due_every = "7d"
-"""
+    server = stack.enter_context(demo_places.object_lock_server(HERE / "server"))
     if server is not None:
-        text += f"""
-[copies.vault]
-role = "immutable"
-endpoint = {json.dumps(server.endpoint)}
-region = "us-east-1"
-bucket = "{BUCKET}"
-lock_period = "35d"
-access_key = {{ env = "VAULT_ACCESS_KEY" }}
-secret_key = {{ env = "VAULT_SECRET_KEY" }}
+        orchestrator.env |= demo_places.credentials(server)
+        print("server: Ceph RGW with Object Lock, in memory, on the loopback interface")
+    old_disk = stack.enter_context(demo_places.old_disk(HERE / "old-disk.img"))
 
-[copies.vault.sweeper]
-access_key = {{ env = "SWEEP_ACCESS_KEY" }}
-secret_key = {{ env = "SWEEP_SECRET_KEY" }}
-"""
-    (SITE / "site.toml").write_text(text, encoding="utf-8")
+    tell("A new site")
+    orchestrator("init", str(SITE), "--store", str(IMAGES), "--name", "Demo Dental")
+    demo_places.add_copies(SITE / "site.toml", MEDIUM.parent, server)
+    orchestrator("init", str(SITE))
+    plain = [] if has_medium else ["--plain-folder"]
+    orchestrator("--as", "it", "medium", "add", "rotation", str(MEDIUM), "--label", "red", *plain)
+    return Parts(server is not None, has_medium, old_disk)
+
+
+def keep(orchestrator: Orchestrator, parts: Parts) -> None:
+    tell("The first night: everything is new")
+    orchestrator("backup")
+    tell("The second night: a few new images")
+    sample_store.build(IMAGES, part="later")
+    orchestrator("backup")
+    tell("Every byte of every copy is read again and compared")
+    orchestrator("check")
+    if parts.bucket:
+        tell("Would the bucket let a thief with the nightly credential destroy anything?")
+        orchestrator("bucket", "probe", "vault")
+        orchestrator("bucket", "coverage", "vault")
+    tell("One study comes back")
+    restore_one_study(orchestrator, "vault" if parts.bucket else "rotation")
+    tell("The medium goes into the safe")
+    orchestrator("--as", "it", "medium", "release", "rotation", "--location", "bank safe")
 
 
 def restore_one_study(orchestrator: Orchestrator, copy: str) -> None:
     studies = orchestrator.ask("study", "list", "--limit", "1000")["studies"]
-    assert isinstance(studies, list)
     largest = max(studies, key=lambda one: int(one["files"]))
     target = HERE / "restored"
     orchestrator(
         "restore", "xrays", "--copy", copy, "--study", largest["study"], "--to", str(target)
     )
-    same = [p for p in target.rglob("*") if p.is_file()]
-    for path in same:
+    files = [p for p in target.rglob("*") if p.is_file()]
+    for path in files:
         if not filecmp.cmp(path, IMAGES / path.relative_to(target), shallow=False):
             raise Failed("a restored file differs from the one in the imaging folder")
-    if len(same) != int(largest["files"]):
-        raise Failed(f"{len(same)} files came back instead of {largest['files']}")
-    print(f"Compared with the imaging folder byte by byte: {len(same)} files, all identical.")
+    if len(files) != int(largest["files"]):
+        raise Failed(f"{len(files)} files came back instead of {largest['files']}")
+    print(f"Compared with the imaging folder byte by byte: {len(files)} files, all identical.")
 
 
-def main() -> int:
-    started = time.monotonic()
-    if os.path.ismount(MEDIUM):
-        _quiet("umount", str(MEDIUM))
-    shutil.rmtree(HERE, ignore_errors=True)
-    HERE.mkdir()
-    orchestrator = Orchestrator()
-    with ExitStack() as stack:
-        tell("An imaging folder with real DICOM files, an offline medium, a bucket's server")
-        counts = sample_store.build(IMAGES)
-        print(f"images: {counts}")
-        has_medium = stack.enter_context(medium())
-        print(
-            "medium: a file system of its own on a loop device"
-            if has_medium
-            else "medium: a plain folder, for loop devices are not allowed here: it will not count"
-        )
-        server = stack.enter_context(object_lock_server())
-        if server is not None:
-            make_bucket(server)
-            for role, user in (("VAULT", "writer"), ("SWEEP", "admin")):
-                keys = server.credentials[user]
-                orchestrator.env[f"{role}_ACCESS_KEY"] = keys["access_key"]
-                orchestrator.env[f"{role}_SECRET_KEY"] = keys["secret_key"]
-            print("server: Ceph RGW with Object Lock, in memory, on the loopback interface")
-
-        tell("A new site")
-        orchestrator("init", str(SITE), "--store", str(IMAGES), "--name", "Demo Dental")
-        add_copies(server)
-        orchestrator("init", str(SITE))
-        plain = [] if has_medium else ["--plain-folder"]
-        orchestrator(
-            "--as", "it", "medium", "add", "rotation", str(MEDIUM), "--label", "red", *plain
-        )
-
-        tell("The first night: everything is new")
-        orchestrator("backup")
-        tell("The second night: a few new images")
-        sample_store.build(IMAGES, part="later")
-        orchestrator("backup")
-
-        tell("Every byte of every copy is read again and compared")
-        orchestrator("check")
-        if server is not None:
-            tell("Would the bucket let a thief with the nightly credential destroy anything?")
-            orchestrator("bucket", "probe", "vault")
-            orchestrator("bucket", "coverage", "vault")
-        tell("One study comes back")
-        restore_one_study(orchestrator, "vault" if server is not None else "rotation")
-        tell("The medium goes into the safe")
-        orchestrator("--as", "it", "medium", "release", "rotation", "--location", "bank safe")
-
-        tell("Where does the practice stand?")
-        orchestrator("status")
-        verdict = orchestrator.ask("status")["stores"][0]["verdict"]  # type: ignore[index]
-    explain(
-        verdict,
-        time.monotonic() - started,
-        has_bucket=server is not None,
-        has_medium=has_medium,
+def prove(orchestrator: Orchestrator, parts: Parts) -> None:
+    copy = "vault" if parts.bucket else "disk"
+    where = "the bucket" if parts.bucket else "the local disk"
+    tell(
+        f"A restore drill: the whole store comes back from {where}",
+        "Every file is compared with the manifest of backup time, one image of each series is",
+        "decoded, and the time is held against RTO and RPO. What was restored is wiped again.",
     )
-    return 0 if verdict == "met" or server is None or not has_medium else 1
+    orchestrator("drill", "run", "xrays", "--copy", copy)
+    drill = orchestrator.ask("drill", "list")["drills"][0]["drill"]
+    orchestrator("drill", "report", drill, "--to", str(DRILL_REPORT))
+    tell(
+        "The same with nothing but the recovery kit",
+        "No keyring, no catalog: as on the day after this machine has burned down.",
+    )
+    orchestrator("drill", "run", "xrays", "--kit", str(KIT))
+    tell("What is proven by now; the officer has seen it and signs")
+    orchestrator("--as", "privacy", "drill", "sign", drill, "--note", "seen; originals are checked")
+    orchestrator("drill", "list")
 
 
-def explain(verdict: str, seconds: float, *, has_bucket: bool, has_medium: bool) -> None:
+def empty_a_disk(orchestrator: Orchestrator, parts: Parts) -> None:
+    if parts.old_disk is None:
+        print("Loop devices are not allowed here: no disk is sanitized.")
+        return
+    tell(
+        "An old disk is sanitized: one person proposes, another approves",
+        "It is a throw-away loop device full of random bytes.",
+    )
+    orchestrator(
+        *("--as", "it", "sanitize", "run", parts.old_disk, "--technique", "overwrite"),
+        *("--property", "old disk 7"),
+    )
+    name = orchestrator.ask("sanitize", "list")["sanitizations"][-1]["sanitization"]
+    orchestrator("--as", "privacy", "sanitize", "approve", name)
+    tell("It is overwritten and read back to the last byte; the method follows from that evidence")
+    orchestrator("--as", "it", "sanitize", "run", "--approved", name)
+    tell("The officer accepts the outcome; a signed certificate says so, and what is not claimed")
+    orchestrator(
+        *("--as", "privacy", "sanitize", "validate", name, "--accept"),
+        *("--reason", "a demo: the file behind the device is removed too"),
+    )
+    number = orchestrator.ask("sanitize", "show", name)["certificate"]
+    orchestrator("certificate", "export", number, "--to", str(CERTIFICATE))
+    orchestrator("certificate", "verify", str(CERTIFICATE))
+
+
+def account(orchestrator: Orchestrator, parts: Parts) -> None:
+    tell("The ledger has all of it, without a patient's name")
+    orchestrator("ledger", "list")
+    if parts.bucket:
+        tell("Its newest checkpoint goes where this machine cannot take it back")
+        orchestrator("ledger", "anchor")
+    tell(
+        "An auditor gets the ledger as a bundle, and believes none of this software",
+        "The bundle has a verifier of its own: one file for any Python 3, nothing to install.",
+    )
+    orchestrator("ledger", "export", "--format", "bundle", "--to", str(BUNDLE))
+    key = orchestrator.ask("ledger", "list", "--limit", "1")["vkey"]
+    shutil.unpack_archive(BUNDLE, UNPACKED)
+    # -I: without this project's packages, as on the auditor's machine.
+    python = shutil.which("python3") or sys.executable
+    verify = [python, "-I", str(UNPACKED / "verify_ledger.py"), str(BUNDLE), "--key", key]
+    print(f"$ {shlex.join(['python3', *verify[1:]])}", flush=True)
+    if subprocess.run(verify, check=False, env={"PATH": os.defpath}).returncode != 0:
+        raise Failed("the bundle's own verifier does not accept it")
+
+
+def explain(verdict: str, seconds: float, parts: Parts) -> None:
+    bucket = (
+        " and into the bucket, where nobody can delete them for 35 days" if parts.bucket else ""
+    )
     tell("What just happened")
-    bucket = " and into the bucket, where nobody can delete them for 35 days" if has_bucket else ""
     print(
-        f"""The images were read once, encrypted, and stored on the local disk; the same bytes
-went to the offline medium{bucket}.
-Every copy was then verified on its own, and one study was restored and compared.
-3-2-1 is: {verdict}."""
+        f"""Kept    The images were read once, encrypted, and stored on the local disk; the same
+        bytes went to the offline medium{bucket}.
+        Every copy was then verified on its own. 3-2-1 is: {verdict}.
+Proven  One study and twice the whole store were restored and compared, once with nothing but
+        the recovery kit. Management has a report, and has signed it.
+Shown   All of that stands in a signed ledger that others verify without us."""
     )
-    if not has_bucket:
+    if parts.old_disk is not None:
+        print(
+            "        A disk was emptied by two people, and a certificate says what that is worth."
+        )
+    if not parts.bucket:
         print("There is no immutable copy: install Ceph (radosgw ceph-mon ceph-osd) to see it.")
-    if not has_medium:
+    if not parts.medium:
         print("The medium was a plain folder: run this as root to see a separate one.")
+    places = [
+        (SITE / "site.toml", "what people write"),
+        (KIT.with_suffix(".html"), "the recovery kit, for a browser"),
+        (HERE / "restored", "the study that came back"),
+        (DRILL_REPORT, "the drill's report, as management gets it"),
+        (CERTIFICATE, "the certificate of the old disk"),
+        (UNPACKED / "README-VERIFY.html", "how an auditor checks the ledger by hand"),
+    ]
+    print("\nLook at")
+    for path, what in places:
+        if path.exists():
+            print(f"  {path}  {what}")
     print(
         f"""
-Look at  {SITE / "site.toml"}
-         {SITE / "state/recovery-kit/recovery-kit.html"}   (open it in a browser)
-         {HERE / "restored"}
-The bucket's server is stopped and its memory gone, the medium is unmounted: nothing is running.
-It took {seconds:.0f} seconds."""
+The bucket's server is stopped and its memory gone, the medium is unmounted, the loop devices are
+detached: nothing is running. It took {seconds:.0f} seconds."""
     )
 
 
