@@ -175,7 +175,6 @@ def prove(orchestrator: Orchestrator, parts: Parts) -> None:
     )
     orchestrator("drill", "run", "xrays", "--copy", copy)
     drill = orchestrator.ask("drill", "list")["drills"][0]["drill"]
-    orchestrator("drill", "report", drill, "--to", str(DRILL_REPORT))
     tell(
         "The same with nothing but the recovery kit",
         "No keyring, no catalog: as on the day after this machine has burned down.",
@@ -183,6 +182,7 @@ def prove(orchestrator: Orchestrator, parts: Parts) -> None:
     orchestrator("drill", "run", "xrays", "--kit", str(KIT))
     tell("What is proven by now; the officer has seen it and signs")
     orchestrator("--as", "privacy", "drill", "sign", drill, "--note", "seen; originals are checked")
+    orchestrator("drill", "report", drill, "--to", str(DRILL_REPORT))
     orchestrator("drill", "list")
 
 
@@ -258,7 +258,7 @@ Shown   All of that stands in a signed ledger that others verify without us."""
         (SITE / "site.toml", "what people write"),
         (KIT.with_suffix(".html"), "the recovery kit, for a browser"),
         (HERE / "restored", "the study that came back"),
-        (DRILL_REPORT, "the drill's report, as management gets it"),
+        (DRILL_REPORT, "the drill's report, signed by management"),
         (CERTIFICATE, "the certificate of the old disk"),
         (UNPACKED / "README-VERIFY.html", "how an auditor checks the ledger by hand"),
     ]
