@@ -6,7 +6,7 @@
 #   setup   a virtual environment can be made
 #   demo    setup, a loop-mounted medium, and Ceph RGW as Object Lock server; without Ceph the
 #           demo goes on with fewer copies, so this only says so
-#   test    demo, PostgreSQL and poppler, to read PDFs; whatever is missing is a failure
+#   test    demo, PostgreSQL, rclone, and poppler, to read PDFs; whatever is missing is a failure
 #   bench   demo and borg, the peer
 #
 # What is there already, from whatever source, is left alone: a second call does nothing. As root,
@@ -113,6 +113,7 @@ medium=(e2fsprogs mount util-linux)
 other_reader=(golang-go golang-golang-x-mod-dev openssl) # of the ledger, to compare with
 fonts=(fonts-dejavu-core fonts-wqy-microhei fonts-hosny-amiri fonts-lohit-deva fonts-freefont-ttf)
 sanitization=(nwipe cryptsetup-bin udev)
+by_hand=(rclone curl) # a bucket's recovery with public tools
 object_lock=(radosgw ceph-mon ceph-osd ceph-common uuid-runtime openssl curl)
 
 case ${1:-} in
@@ -130,7 +131,7 @@ case ${1:-} in
     ;;
   test)
     install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" "${other_reader[@]}" \
-      "${sanitization[@]}" "${fonts[@]}" \
+      "${sanitization[@]}" "${fonts[@]}" "${by_hand[@]}" \
       postgresql poppler-utils
     ;;
   *)

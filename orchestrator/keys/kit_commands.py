@@ -1,6 +1,7 @@
-"""The plain-restic commands that a recovery kit prints, for a Linux shell.
+"""The commands that a recovery kit prints, for a Linux shell.
 
-Pure. They work with restic alone: nothing here may need the product.
+Pure. They work with restic alone, and with rclone for an attacked bucket: nothing here may need
+the product.
 """
 
 from __future__ import annotations
@@ -32,6 +33,57 @@ def copy_commands(contents: KitContents, copy: KitCopy) -> list[str]:
             *_folded(restic, "snapshots --tag data"),
             *_folded(restic, f"restore ID --target ./restored-{repository.store}"),
         ]
+    return lines
+
+
+def hidden_commands(contents: KitContents, copy: KitCopy) -> list[str]:
+    """Return the lines that bring a bucket back as it was at an instant, and restore from that.
+
+    Source: rclone documentation, "Amazon S3 Storage Providers", --s3-version-at (since 1.59).
+    """
+    if copy.role != "immutable":
+        return []
+    trust = [f"--ca-cert {copy.name}-ca.pem"] if copy.ca_certificate is not None else []
+    lines = ["rclone version        # 1.59 or newer; else from https://rclone.org"]
+    endpoints: set[str] = set()
+    for repository in contents.repositories:
+        location = copy.locations.get(repository.name)
+        if location is None:
+            continue
+        endpoint, path = _split(location)
+        if endpoint not in endpoints:
+            endpoints.add(endpoint)
+            lines += _rclone_settings(endpoint, copy.region)
+        there, store = f"./bucket-{repository.name}", repository.store
+        restic = f"restic -r {shlex.quote(there)}", "--no-lock --no-cache"
+        lines += [
+            "rclone copy --s3-version-at TIME --exclude 'locks/**' \\",
+            f"    {' '.join([*trust, shlex.quote(f'bucket:{path}'), shlex.quote(there)])}",
+            "# prints the files that are not what their names say: there should be none",
+            f"(cd {shlex.quote(there)} && find data index keys snapshots -type f | while read -r f",
+            '  do sha256sum "$f" | grep -q "^${f##*/} " || echo "$f"; done)',
+            f"# images of {store}: asks for the password of {repository.name}",
+            *_folded(restic, "snapshots --tag data"),
+            *_folded(restic, f"restore ID --target ./restored-{store}"),
+        ]
+    return lines
+
+
+def _split(location: str) -> tuple[str, str]:
+    """Split what restic calls a bucket into the server and the path on it."""
+    scheme, _, rest = location.removeprefix("s3:").partition("://")
+    host, _, path = rest.partition("/")
+    return f"{scheme}://{host}", path
+
+
+def _rclone_settings(endpoint: str, region: str | None) -> list[str]:
+    lines = [
+        "export RCLONE_CONFIG_BUCKET_TYPE=s3 RCLONE_CONFIG_BUCKET_PROVIDER=Other",
+        "export RCLONE_CONFIG_BUCKET_ENV_AUTH=true",
+        f"export RCLONE_CONFIG_BUCKET_ENDPOINT={shlex.quote(endpoint)}",
+    ]
+    if region is not None:
+        lines.append(f"export RCLONE_CONFIG_BUCKET_REGION={shlex.quote(region)}")
     return lines
 
 

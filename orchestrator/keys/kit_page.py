@@ -7,7 +7,12 @@ import re
 from html import escape
 
 from orchestrator.keys import kit_words as words
-from orchestrator.keys.kit_commands import INSTALL, copy_commands, site_commands
+from orchestrator.keys.kit_commands import (
+    INSTALL,
+    copy_commands,
+    hidden_commands,
+    site_commands,
+)
 from orchestrator.keys.kit_contents import (
     KitContents,
     KitCopy,
@@ -108,11 +113,15 @@ def _secret(secret: Secret) -> str:
 
 def _copy(contents: KitContents, copy: KitCopy) -> str:
     commands = escape("\n".join(copy_commands(contents, copy)))
-    note = f'<p class="small">{escape(words.HIDDEN_BUCKET)}</p>' if copy.role == "immutable" else ""
+    hidden = ""
+    if copy.role == "immutable":
+        lines = escape("\n".join(hidden_commands(contents, copy)))
+        hidden = f'<p class="small">{escape(words.HIDDEN_BUCKET)}</p><pre>{lines}</pre>'
+        hidden += f'<p class="small">{escape(words.HIDDEN_AFTER)}</p>'
     return (
         f'<div class="card"><h3>{escape(copy.name)} '
         f'<span class="role">&ndash; {escape(words.ROLES.get(copy.role, copy.role))}</span></h3>'
-        f"<p>{escape(copy.reach)}</p><pre>{commands}</pre>{note}</div>"
+        f"<p>{escape(copy.reach)}</p><pre>{commands}</pre>{hidden}</div>"
     )
 
 

@@ -6,7 +6,12 @@ import textwrap
 from collections.abc import Iterator
 
 from orchestrator.keys import kit_words as words
-from orchestrator.keys.kit_commands import INSTALL, copy_commands, site_commands
+from orchestrator.keys.kit_commands import (
+    INSTALL,
+    copy_commands,
+    hidden_commands,
+    site_commands,
+)
 from orchestrator.keys.kit_contents import (
     BEGIN,
     END,
@@ -78,6 +83,10 @@ def _copy(contents: KitContents, copy: KitCopy) -> Iterator[str]:
     yield ""
     if copy.role == "immutable":
         yield from _wrapped(words.HIDDEN_BUCKET, "    ")
+        yield ""
+        yield from hidden_commands(contents, copy)
+        yield ""
+        yield from _wrapped(words.HIDDEN_AFTER, "    ")
         yield ""
 
 

@@ -33,9 +33,12 @@ TYPING_NOTE = (
 HIDDEN_BUCKET = (
     "A bucket with Object Lock keeps every version. If somebody overwrote or hid objects, restic "
     "alone sees the newest version only and may find nothing or report damage. The good versions "
-    "are still there: install imaging-orchestrator and use its restore, which asks for versions, "
-    "or list them (aws s3api list-object-versions) and take, for each name, the version whose "
-    "SHA-256 is the name."
+    "are still there. Install rclone, a free program, and put the last instant before it happened "
+    "in place of TIME, in UTC, such as 2026-03-01T17:00:00Z:"
+)
+HIDDEN_AFTER = (
+    "If names were printed, try an earlier instant, or let imaging-orchestrator do it: its restore "
+    "--as-of and bucket recover know the right version by its SHA-256."
 )
 
 SITE = "To bring back the orchestrator itself"

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.errors import DamageError, EngineError, UsageError
 from orchestrator.keys.kit import load_kit, write_kit
-from orchestrator.keys.kit_commands import copy_commands, site_commands
+from orchestrator.keys.kit_commands import copy_commands, hidden_commands, site_commands
 from orchestrator.keys.kit_contents import (
     BEGIN,
     END,
@@ -178,6 +178,17 @@ def test_commands_are_quoted_and_lock_nothing(contents):
     assert PEM.strip() in bucket
     # Bucket credentials are never in a kit, so none can leak from it.
     assert bucket.count("FILL IN") == 2
+
+
+def test_an_attacked_bucket_needs_no_product(contents):
+    disk, rotation, vault = contents.copies
+    assert hidden_commands(contents, disk) == hidden_commands(contents, rotation) == []
+    lines = hidden_commands(contents, vault)
+    assert "    --ca-cert vault-ca.pem bucket:vault/x/xrays ./bucket-xrays" in lines
+    assert "export RCLONE_CONFIG_BUCKET_ENDPOINT=https://objects.example:8443" in lines
+    assert max(map(len, lines)) <= 88
+    for text in (render_text(contents), Visible.of(render_page(contents))):
+        assert all(line in text for line in lines)
 
 
 def test_the_site_comes_back_from_a_copy_that_was_not_in_the_computer(contents):
