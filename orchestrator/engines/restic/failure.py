@@ -42,6 +42,8 @@ _PLAIN_WORD = re.compile(r"[(\[]?[A-Za-z0-9][A-Za-z0-9'-]*[)\]]?[.,:;!]?")
 _HEAL = "run `orchestrator check` to learn which files, and heal them from another copy"
 _DAMAGE = (
     "ciphertext verification failed",
+    "trying to decrypt invalid data",
+    "config file has size 0",
     "is damaged",
     "invalid data returned",
     "invalid data length",

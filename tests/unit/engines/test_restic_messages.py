@@ -155,6 +155,10 @@ def test_every_exit_code_has_its_error_and_unknown_ones_are_failures(
     ("message", "kind"),
     [
         ("Fatal: config or key aa6f is damaged: ciphertext verification failed", DamageError),
+        (
+            "Fatal: config cannot be loaded: trying to decrypt invalid data: ciphertext too short",
+            DamageError,
+        ),
         ("LoadRaw(<index/b9936160ae>): invalid data returned", DamageError),
         (
             "Fatal: failed to find snapshot: failed to load snapshot 0ef6: "
