@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.actions.ledger_mirror import parsed
 from orchestrator.actions.sanitize_evidence import CHILDREN
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import runs, sanitizations
 from orchestrator.catalog.sanitization_tables import Sanitization
-from orchestrator.catalog.sanitizations import EXECUTING, INTERRUPTED
+from orchestrator.catalog.sanitizations import EXECUTED, EXECUTING, INTERRUPTED
 from orchestrator.engines.process import reap_recorded
 from orchestrator.errors import RefusedError
 from orchestrator.sanitization.facts import Facts
@@ -16,9 +17,12 @@ from orchestrator.sanitization.facts import Facts
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+RUN = "sanitization.run"
+"""The act as it is announced in the ledger."""
+
 
 def settle(site: Site) -> list[str]:
-    """Close what a dead process left: nothing is claimed of it.
+    """Close what a dead process left: of what has no outcome in the ledger nothing is claimed.
 
     To be called within a run, which has closed the runs of dead processes before.
 
@@ -31,14 +35,42 @@ def settle(site: Site) -> list[str]:
     if dead:
         # The tool of a dead process may still be at work on the device.
         reap_recorded(site.engine_dir / CHILDREN)
-    for name in dead:
+    # One that had ended, and of which only the catalog does not say so yet, is concluded.
+    cut_off = [name for name in dead if not conclude(site, name)]
+    for name in cut_off:
         with site.catalog.transaction() as session:
             row = sanitizations.move(session, name, before=EXECUTING, after=INTERRUPTED)
             row.verification, row.method = "unverified", None
             row.reasons = ["it was cut off: what it has done is not known"]
             row.ended_at = site.clock.now()
             session.add(row)
-    return dead
+    return cut_off
+
+
+def conclude(site: Site, name: str) -> bool:
+    """Take a sanitization whose outcome stands in the ledger to its end; False for any other.
+
+    Args:
+        site: The site.
+        name: Id of a sanitization that is executing; what was judged is in its row.
+    """
+    with site.catalog.reading() as session:
+        row = sanitizations.get(session, name)
+    reader = site.ledger.reader()
+    first = min(max(row.entries, default=-1) + 1, reader.checkpoint.size)
+    about = {
+        stored.index: entry.type
+        for stored in reader.entries(first)
+        if f'"{row.id}"'.encode() in stored.data
+        and (entry := parsed(stored.index, stored.data)).body.get("sanitization") == row.id
+    }
+    if f"{RUN}.done" not in about.values():
+        return False
+    with site.catalog.transaction() as session:
+        row = sanitizations.move(session, name, before=EXECUTING, after=EXECUTED)
+        row.entries = [*row.entries, *about]
+        session.add(row)
+    return True
 
 
 def _is_running(session: Session, run_id: str | None) -> bool:

@@ -18,11 +18,11 @@ from orchestrator.actions.record import Event, announced
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.sanitize import APPROVAL_LASTS, demand_possible, guarded, show
 from orchestrator.actions.sanitize_evidence import Timed, keep_json, keep_transcripts, runner
-from orchestrator.actions.sanitize_rows import body_of, demand_person, settle
+from orchestrator.actions.sanitize_rows import RUN, body_of, conclude, demand_person, settle
 from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.catalog.sanitization_tables import Sanitization
-from orchestrator.catalog.sanitizations import APPROVED, EXECUTED, EXECUTING, INTERRUPTED
+from orchestrator.catalog.sanitizations import APPROVED, EXECUTING, INTERRUPTED
 from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
 from orchestrator.sanitization import luks
 from orchestrator.sanitization.commands import PROCEDURES, VERSION_WORDS, Step
@@ -95,33 +95,23 @@ class _Execution:
     def do(self) -> Sanitization:
         name = self.row.id
         try:
-            with announced(self.site, Event("sanitization.run", body_of(self.row))) as outcome:
+            with announced(self.site, Event(RUN, body_of(self.row))) as outcome:
                 self._begin()
                 how = technique(self.row.technique)
                 self._work(how)
                 judged = judge(how, self.facts, self.found)
                 self.row = self._judged(how, judged)
+                # Before the outcome is in the ledger: a kill after that loses nothing.
+                with self.site.catalog.transaction() as session:
+                    sanitizations.save(session, self.row)
                 outcome.update(_outcome(self.row))
         except BaseException as error:
             self._give_up(error)
             raise
-        self.row.entries = [*self.row.entries, *self._entries(name)]
-        with self.site.catalog.transaction() as session:
-            sanitizations.move(session, name, before=EXECUTING, after=EXECUTED)
-            self.row.state = EXECUTED
-            sanitizations.save(session, self.row)
+        conclude(self.site, name)
         if self.row.verification != "verified":
             self.current.fell_short(f"sanitization {name}: {self.row.verification}")
         return show(self.site, name)
-
-    def _entries(self, name: str) -> list[int]:
-        """Return where intent and outcome stand in the ledger."""
-        first = max(self.row.entries, default=0) + 1
-        return [
-            stored.index
-            for stored in self.site.ledger.log.reader().entries(first)
-            if json.loads(stored.data).get("sanitization") == name
-        ]
 
     def _begin(self) -> None:
         with self.site.catalog.transaction() as session:
