@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator.catalog import identities
@@ -43,19 +43,33 @@ def demand_clean(site: Site, note: str) -> None:
     """
     if len(note) > LONGEST:
         raise UsageError(f"the note has {len(note)} characters; the ledger takes {LONGEST}")
-    for pattern, what in (
-        (_UID, "what looks like a UID"),
-        (_PATH, "what looks like a path"),
-        (_FILE, "the name of an image file"),
-    ):
-        if pattern.search(note):
-            raise _refused(what)
-    plain = Plain(note)
+    demand_nobody(site, [note])
+
+
+def demand_nobody(site: Site, texts: Iterable[str]) -> None:
+    """Refuse free text of any length that names somebody; as `demand_clean`.
+
+    Raises:
+        RefusedError: One holds an identifier, or what looks like one.
+    """
+    plain = []
+    for text in texts:
+        for pattern, what in (
+            (_UID, "what looks like a UID"),
+            (_PATH, "what looks like a path"),
+            (_FILE, "the name of an image file"),
+        ):
+            if pattern.search(text):
+                raise _refused(what)
+        plain.append(Plain(text))
+    if not plain:
+        return
     with site.catalog.reading() as session:
         for identity in identities.known(session, site.catalog.keys):
-            what_is_it = plain.finds(identity)
-            if what_is_it is not None:
-                raise _refused(what_is_it)
+            for one in plain:
+                what_is_it = one.finds(identity)
+                if what_is_it is not None:
+                    raise _refused(what_is_it)
 
 
 class Plain:

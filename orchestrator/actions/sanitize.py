@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+from orchestrator.actions import ledger_note
 from orchestrator.actions.record import Event, record
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitize_evidence import runner
@@ -137,6 +138,7 @@ def propose(site: Site, wanted: Proposal) -> Sanitization:
             f"{how.name} is not done by this machine",
             hint="record what was done: orchestrator sanitize record",
         )
+    ledger_note.demand_nobody(site, filter(None, (wanted.property_number, wanted.destination)))
     for one in wanted.conditions:
         if one not in CONDITIONS:
             raise UsageError(f"there is no condition {one!r}; there are: {', '.join(CONDITIONS)}")

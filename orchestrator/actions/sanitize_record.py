@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from orchestrator.actions import media
+from orchestrator.actions import ledger_note, media
 from orchestrator.actions.record import Event, record
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitize import show
@@ -74,6 +74,7 @@ def attest(site: Site, said: Attested) -> Sanitization:
         UsageError: The technique is one that is run here, or nothing identifies the medium.
     """
     demand_person(site)
+    ledger_note.demand_nobody(site, filter(None, (said.property_number, said.destination)))
     how = technique(said.technique)
     if how.measured:
         raise UsageError(
