@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from orchestrator.actions import ledger_mirror
 from orchestrator.actions.ledger_listing import EVERYTHING, Wanted, select
@@ -54,22 +56,41 @@ def export(
     from orchestrator.ledger.formats import csv_lines, json_lines
 
     found = ((one.index, one.entry, one.data) for one in select(site, reader, wanted))
+    lines = enumerate((csv_lines if kind == "csv" else json_lines)(found))
     counted = 0
+    with _new(to) as out:
+        for number, line in lines:
+            out.write(line)
+            counted = number + (kind == "jsonl")
+    return reader, counted
+
+
+@contextmanager
+def _new(to: Path) -> Iterator[BinaryIO]:
+    """Write a private file that is whole or not there: half an export would look like one.
+
+    Raises:
+        UsageError: It exists, or its folder does not.
+        EngineError: The disk refuses.
+    """
+    part = to.with_name(f".{to.name}.partial")
+    if to.exists():
+        raise UsageError(f"{to} exists already", hint="choose another name")
     try:
-        with to.open("xb") as out:
-            to.chmod(0o600)
-            for number, line in enumerate((csv_lines if kind == "csv" else json_lines)(found)):
-                out.write(line)
-                counted = number + (kind == "jsonl")
-    except FileExistsError:
-        raise UsageError(f"{to} exists already", hint="choose another name") from None
+        with part.open("wb") as out:
+            part.chmod(0o600)
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(to)
     except FileNotFoundError:
         raise UsageError(f"{to}: there is no such folder") from None
     except OSError as error:
         raise EngineError(
             f"{to} cannot be written: {(error.strerror or 'error').lower()}"
         ) from None
-    return reader, counted
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _write_bundle(site: Site, to: Path, reader: Reader) -> None:

@@ -98,6 +98,7 @@ def select(site: Site, reader: Reader, wanted: Wanted) -> Iterator[Listed]:
     Raises:
         DamageError: The ledger cannot be read.
     """
+    _demand_types(wanted.types)
     about = _about(site, wanted.study)
     for stored in reader.entries():
         entry = ledger_mirror.parsed(stored.index, stored.data)
@@ -159,6 +160,15 @@ def disclose(site: Site, index: int) -> dict[str, Any]:
 def checkpoint_file(site: Site) -> Path:
     """Return the file of the newest checkpoint."""
     return site.ledger.folder / "checkpoint"
+
+
+def _demand_types(wanted: tuple[str, ...]) -> None:
+    from orchestrator.ledger.entry_types import TYPES
+
+    for one in wanted:
+        if not any(_is_type(known, one) for known in TYPES):
+            kinds = ", ".join(sorted({known.partition(".")[0] for known in TYPES}))
+            raise UsageError(f"there are no entries of type {one!r}", hint=f"there are: {kinds}")
 
 
 def _about(site: Site, study: str | None) -> set[str] | None:
