@@ -14,6 +14,9 @@ from orchestrator.actions.site import Site
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.catalog.ledger_tables import Ledger
     from orchestrator.ledger.note import Verifier
     from orchestrator.ledger.reader import Reader
 
@@ -91,8 +94,6 @@ def log_of(site: Site, origin: str) -> tuple[Reader, Verifier]:
         DamageError: Its checkpoint is missing, or not signed by its key.
     """
     from orchestrator.catalog import ledger as rows
-    from orchestrator.ledger.note import parse_vkey
-    from orchestrator.ledger.reader import Reader, read_checkpoint
 
     if site.ledger.origin == origin:
         return site.ledger.reader(), site.ledger.verifier
@@ -100,7 +101,32 @@ def log_of(site: Site, origin: str) -> tuple[Reader, Verifier]:
         known = {row.origin: row for row in rows.every(session)}
     if origin not in known:
         raise NotFoundError("the certificate was not issued by this site: its ledger is another")
-    row = known[origin]
+    return _closed(site, known[origin])
+
+
+def logs_after(site: Site, origin: str) -> Iterator[Reader]:
+    """Yield the site's logs that were opened after one, up to the one that is written.
+
+    Raises:
+        DamageError: One cannot be read, or was not signed by its key.
+    """
+    from orchestrator.catalog import ledger as rows
+
+    if site.ledger.origin == origin:
+        return
+    with site.catalog.reading() as session:
+        known = rows.every(session)
+    first = next((row.number for row in known if row.origin == origin), 0)
+    for row in known:
+        if first < row.number < site.ledger.number:
+            yield _closed(site, row)[0]
+    yield site.ledger.reader()
+
+
+def _closed(site: Site, row: Ledger) -> tuple[Reader, Verifier]:
+    from orchestrator.ledger.note import parse_vkey
+    from orchestrator.ledger.reader import Reader, read_checkpoint
+
     verifier = parse_vkey(row.vkey)
     folder = closed_path(site.state_dir, row.number)
     return Reader(folder, read_checkpoint(folder, [verifier])), verifier

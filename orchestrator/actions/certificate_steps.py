@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator import __version__
 from orchestrator.actions import certificate_files as places
+from orchestrator.actions import ledger_mirror, ledger_note
 from orchestrator.actions.certificate_ledger import Book
+from orchestrator.actions.ledger_agreement import recorded_numbers
 from orchestrator.actions.record import Event
 from orchestrator.actions.site import Site
 from orchestrator.catalog import certificates as rows
@@ -48,10 +51,14 @@ def draft(site: Site, book: Book, act: Act, subject: str) -> Row:
     from orchestrator.certificates import encoding, rules
     from orchestrator.certificates.record import document
 
+    ledger_note.demand_nobody(site, _free_text(act))
     now = site.clock.now()
     year = now.astimezone(site.config.timezone).year
+    ledger_mirror.catch_up(site)
     with site.catalog.transaction() as session:
-        number = rows.next_number(session, year, places.numbers(site))
+        # Rows and files may have been put back; what stands in a ledger is never given out again.
+        taken = [*places.numbers(site), *recorded_numbers(session)]
+        number = rows.next_number(session, year, taken)
         record = document(heading(site, book, number), act)
         rules.demand(act, record)
         raw = encoding.encode(record)
@@ -69,6 +76,22 @@ def draft(site: Site, book: Book, act: Act, subject: str) -> Row:
         )
         rows.add(session, drafted)
     return drafted
+
+
+def _free_text(act: Act) -> Iterator[str]:
+    """Yield what people may have typed into an act and nothing has looked at yet.
+
+    Reasons of a validation stand in the ledger, as a note; people, places and serial numbers name
+    staff and things.
+    """
+    from orchestrator.certificates.record import KeyDestruction, RecordDisposal
+
+    if isinstance(act, RecordDisposal):
+        yield act.series.description
+    if isinstance(act, KeyDestruction):
+        yield from (act.cohort, act.how, *filter(None, (act.reference,)))
+    for one in act.residual:
+        yield from (one.what, one.then)
 
 
 def heading(site: Site, book: Book, number: str) -> Heading:

@@ -180,7 +180,7 @@ def revoke(site: Site, number: str, *, reason: str, book: Book | None = None) ->
         index = steps.once(
             book,
             Event("certificate.revoked", body, evidence=steps.evidence(row), note=reason),
-            since=row.issued_index or row.ledger_size,
+            since=(row.issued_index or row.ledger_size) if row.ledger_origin == book.origin else 0,
         )
         rows.end(row, rows.REVOKED, at=site.clock.now(), reason=reason, index=index)
         steps.save(site, row)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.actions import ledger_vouchers
+from orchestrator.actions import ledger_agreement, ledger_vouchers
 from orchestrator.actions.ledger_opening import closed_path
 from orchestrator.actions.site import Site
 from orchestrator.catalog import anchors
@@ -74,6 +74,7 @@ def verify(site: Site, *, against: Path | None = None) -> LedgerCheck:
     )
     if found.size is not None:
         _compare_with_catalog(site, result)
+        _compare_rows(site, result)
         _look_at_stamps(site, result)
     _verify_closed(site, result)
     if result.problems:
@@ -117,6 +118,14 @@ def _compare_with_catalog(site: Site, result: LedgerCheck) -> None:
         result.remarks.append(
             "nothing outside vouches for this ledger: whoever has its key could have rewritten it"
         )
+
+
+def _compare_rows(site: Site, result: LedgerCheck) -> None:
+    if result.problems:
+        return  # what was damaged or put back differs, of course
+    found = ledger_agreement.compare(site, site.ledger.reader())
+    result.problems += found.unfounded
+    result.remarks += found.unknown
 
 
 def _look_at_stamps(site: Site, result: LedgerCheck) -> None:

@@ -27,6 +27,7 @@ _AT_ONCE = 2000
 
 OCCASIONS: dict[str, tuple[str, ...]] = {
     "backup.day": ("day", "store"),
+    "certificate.recorded": ("number",),
     "check.done": ("run",),
     "drill.done": ("drill",),
     "medium.overdue": ("medium", "due"),
@@ -36,6 +37,8 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "medium.retired": ("medium", "event_at"),
     "missed": ("job", "slot"),
     "probe.done": ("copy", "probed_at"),
+    "sanitization.proposed": ("sanitization",),
+    "sanitization.recorded": ("sanitization",),
 }
 """By type, the fields that make an occasion, which is recorded once."""
 

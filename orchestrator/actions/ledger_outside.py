@@ -109,6 +109,23 @@ def demand_signable(site: Site) -> None:
     ledger.is_compared = True
 
 
+def demand_uncontradicted(site: Site, reader: Reader) -> None:
+    """Refuse a ledger that contradicts what the catalog saw or an anchor said; asks nobody anew.
+
+    Raises:
+        RefusedError: It is shorter, another one, or a later one exists.
+        DamageError: A tile is missing or malformed.
+        OrchestratorError: The catalog fails.
+    """
+    number = site.ledger.number
+    with site.catalog.reading() as session:
+        _demand_known(session, reader, number)
+        heard = anchors.outside(session).values()
+    for row in heard:
+        if row.ledger == number and row.state == SUPERSEDED:
+            raise contradiction(Answer(row.target, row.state, detail=row.detail))
+
+
 def targets(site: Site) -> list[str]:
     """Return the names of the copies that hold the ledger's files."""
     return [copy.name for copy in site.config.copies.values() if isinstance(copy, ImmutableCopy)]

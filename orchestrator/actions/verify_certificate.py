@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.actions import certificate_files as places
-from orchestrator.actions import certificate_proof
+from orchestrator.actions import certificate_proof, ledger_outside
 from orchestrator.actions.certificate_ledger import find
 from orchestrator.actions.record import Event
 from orchestrator.actions.site import Site
@@ -87,7 +87,7 @@ def verify(site: Site, file: Path, *, signer: Path | None = None) -> Checked:
     proved = _attachments(result, opened, site)
     revoked = None
     if proved is not None:
-        revoked = _ledger(result, proved, digest(pdf), opened.signature.signer)
+        revoked = _ledger(site, result, proved, digest(pdf), opened.signature.signer)
     _signature(
         result,
         opened,
@@ -202,7 +202,7 @@ def _names(entry: Any, record: dict[str, Any], sha256: str) -> bool:
     )
 
 
-def _ledger(result: Checked, proved: _Proved, pdf_sha256: str, signer: str) -> bool:
+def _ledger(site: Site, result: Checked, proved: _Proved, pdf_sha256: str, signer: str) -> bool:
     """Compare with the ledger; returns whether the certificate was revoked."""
     body = {"number": proved.number, "kind": proved.kind}
     evidence = {"record": proved.record_sha256, "pdf": pdf_sha256}
@@ -223,12 +223,30 @@ def _ledger(result: Checked, proved: _Proved, pdf_sha256: str, signer: str) -> b
         result.add("issued", stands, f"entry {issued} names this file and its signer"
                    if stands else "the ledger does not name this file's hash")  # fmt: skip
         revoked = find(proved.reader, Event("certificate.revoked", body), since=proved.index)
+        if revoked is None:
+            revoked = _revoked_later(site, proved, body)
         result.add("in force", revoked is None, "not revoked"
                    if revoked is None else f"revoked by entry {revoked}")  # fmt: skip
     except OrchestratorError as error:
-        result.add("ledger", None, error.message)
+        result.add("in force", None, error.message)
         return False
     return revoked is not None
+
+
+def _revoked_later(site: Site, proved: _Proved, body: dict[str, Any]) -> int | None:
+    """Look for a revocation in the ledgers after the certificate's own.
+
+    Raises:
+        RefusedError: The ledger was put back: it may lack the entry that revokes it.
+        OrchestratorError: A ledger cannot be read.
+    """
+    ledger_outside.demand_uncontradicted(site, site.ledger.reader())
+    event = Event("certificate.revoked", body, evidence={"record": proved.record_sha256})
+    for reader in certificate_proof.logs_after(site, proved.reader.checkpoint.origin):
+        found = find(reader, event, since=0)
+        if found is not None:
+            return found
+    return None
 
 
 def failures(checks: Sequence[Check]) -> list[str]:
