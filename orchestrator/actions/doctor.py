@@ -10,6 +10,13 @@ from functools import partial
 
 from orchestrator.actions import attach, keys, media
 from orchestrator.actions.doctor_drills import look_at_decoders, look_at_kit, look_at_sandbox
+from orchestrator.actions.doctor_ledger import (
+    look_at_anchors,
+    look_at_certificates,
+    look_at_ledger,
+    look_at_sanitizations,
+    look_at_vendors,
+)
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
@@ -237,5 +244,10 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("recovery kit", look_at_kit),
     ("keys", _keys),
     ("folder for drills", look_at_sandbox),
+    ("ledger", look_at_ledger),
+    ("ledger anchors", look_at_anchors),
+    ("certificates", look_at_certificates),
+    ("sanitizations", look_at_sanitizations),
+    ("vendors", look_at_vendors),
     ("decoders", look_at_decoders),
 )

@@ -137,7 +137,7 @@ def settle(site: Site) -> list[Recorded]:
     with ledger_mirror.alone(site):
         ledger_mirror.catch_up(site)
         with site.catalog.reading() as session:
-            left = [row for row in rows.open_intents(session) if not _is_alive(site, row.entry_id)]
+            left = [row for row in rows.open_intents(session) if not is_alive(site, row.entry_id)]
         drafts = [_Draft(Event(f"{row.type}.interrupted"), intent=row.entry_id) for row in left]
         return _append(site, drafts)
 
@@ -261,7 +261,13 @@ def _record_failure(site: Site, failure: Event, intent: str) -> None:
         _log.error("the ledger does not say yet that an act failed: %s", error.message)
 
 
-def _is_alive(site: Site, intent: str) -> bool:
+def is_alive(site: Site, intent: str) -> bool:
+    """Say whether a living process is at an announced act.
+
+    Args:
+        site: The site.
+        intent: Id of the intent's entry.
+    """
     from orchestrator.actions.lock import is_marked
 
     return is_marked(site.lock_dir, _intent_mark(intent))

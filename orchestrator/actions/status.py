@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import missed, observe, primary
 from orchestrator.actions.attach import look
+from orchestrator.actions.doctor_ledger import warnings_of_ledger
 from orchestrator.actions.drill_status import (
     CopyDrills,
     damage,
@@ -94,7 +95,8 @@ def site_status(site: Site, stores: list[str]) -> SiteStatus:
     late = missed.shown(site, jobs)
     for one in found:
         warnings += warnings_of_store(one.store, one.drills)
-    return SiteStatus(found, late, warnings + warnings_of_site(site, late))
+    warnings += [*warnings_of_site(site, late), *warnings_of_ledger(site)]
+    return SiteStatus(found, late, warnings)
 
 
 def status(site: Site, stores: list[str]) -> list[StoreStatus]:
