@@ -26,6 +26,7 @@ from orchestrator.actions.sandbox import Sandbox, sandbox
 from orchestrator.actions.site import Site
 from orchestrator.catalog import drills, files
 from orchestrator.config.site import Copy
+from orchestrator.drills.points import newest_day
 from orchestrator.drills.result import DrillResult, RecoveryPoint, RecoveryTime, Traffic
 from orchestrator.drills.scope import Scope, parse_scope
 from orchestrator.errors import OrchestratorError, UsageError
@@ -278,8 +279,9 @@ def _known(site: Site, wish: Wish, repository: RepositoryRow, opened: OpenCopy) 
 
 
 def _note_newest(site: Site, result: DrillResult) -> None:
-    """Show the store's newest image beside the snapshot's; neither is judged."""
+    """Show the store's newest image at that time beside the snapshot's; neither is judged."""
+    at = result.as_of or result.started_at
     with site.catalog.reading() as session:
-        newest = files.newest_study_date(session, result.store)
+        newest = files.newest_study_date(session, result.store, at=at, until=newest_day(at))
     if newest is not None:
         result.rpo = replace(result.rpo, store_newest_image_on=newest.isoformat())

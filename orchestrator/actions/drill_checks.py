@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.drill_pixels import BAD
 from orchestrator.drills.result import Check, CheckState, RecoveryPoint
 from orchestrator.drills.verdict import RESTORE
+from orchestrator.reports import words as written
 
 if TYPE_CHECKING:
     from orchestrator.actions.drill_comparison import Findings
@@ -30,8 +32,8 @@ def snapshot_age(rpo: RecoveryPoint, copy: str) -> Check:
             "clock is or was wrong",
             advice="look at `orchestrator snapshots` and at this machine's clock",
         )
-    words = f"the newest complete snapshot is {_span(rpo.measured_s)} old, at most "
-    words += f"{_span(rpo.target_s)} are allowed"
+    words = f"the newest complete snapshot is {written.duration(rpo.measured_s)} old, at most "
+    words += f"{written.duration(rpo.target_s)} are allowed"
     if rpo.measured_s <= rpo.target_s:
         return Check("snapshot age", "passed", words)
     return Check(
@@ -126,7 +128,8 @@ def pixels(found: Pixels, series: int) -> Check | None:
     """Judge the decoded frames; None where the scope has no images with pixels at all."""
     name = "pixels"
     decoded = found.counts["decoded"]
-    bad = sum(found.counts[state] for state in ("corrupt", "crashed", "unreadable"))
+    bad = sum(found.counts[state] for state in BAD)
+    before = len(found.broken_before)
     if found.trouble is not None:
         return Check(name, "skipped", found.trouble, proves_data=True, advice="orchestrator doctor")
     if bad:
@@ -136,28 +139,40 @@ def pixels(found: Pixels, series: int) -> Check | None:
             "failed",
             f"{bad} of {series} series have a frame that cannot be shown: {why}",
             proves_data=True,
-            advice="where the content is right the image was broken when it was backed up: look "
-            "at the original on the source",
+            advice="where the content is right, the decoder failed and not the copy: drill again, "
+            "then look at the image with another program",
         )
     if decoded:
-        return Check(
-            name, "passed", f"one frame of each of {decoded} series was decoded", proves_data=True
-        )
-    if found.counts["unsupported"]:
-        return Check(
-            name,
-            "skipped",
-            f"no frame could be decoded: for all {found.counts['unsupported']} series the decoder "
-            "is not installed here",
-            proves_data=True,
-            advice="pip install 'imaging-orchestrator[decoders]'",
-        )
-    return None
+        words = f"one frame of each of {decoded} series was decoded"
+        words += f"; {before} more could not be shown when they were backed up" if before else ""
+        return Check(name, "passed", words, proves_data=True)
+    return _nothing_decoded(found.counts["unsupported"], before)
+
+
+def _nothing_decoded(unsupported: int, before: int) -> Check | None:
+    """Judge a drill that has shown no image at all; None if there was none to show."""
+    if not unsupported and not before:
+        return None
+    why = []
+    if unsupported:
+        why.append(f"for {unsupported} series the decoder is not installed here")
+    if before:
+        why.append(f"{before} series could not be shown when they were backed up")
+    return Check(
+        "pixels",
+        "skipped",
+        f"no frame could be decoded: {'; '.join(why)}",
+        proves_data=True,
+        advice="pip install 'imaging-orchestrator[decoders]'"
+        if unsupported
+        else "look at the originals in the store, or drill a scope with other images",
+    )
 
 
 def remarks(expectation: Expectation, pixels_found: Pixels | None) -> list[str]:
-    """Return what a reader must know beside the checks."""
-    said = [
+    """Return what a reader must know beside the checks, the most important first."""
+    said = _broken_before(pixels_found.broken_before) if pixels_found is not None else []
+    said += [
         f"{count} {'file was' if count == 1 else 'files were'} {_STATE_WORDS[state]} when the "
         "backup was made and could not be compared."
         for state, count in sorted(expectation.not_good.items())
@@ -174,6 +189,22 @@ def remarks(expectation: Expectation, pixels_found: Pixels | None) -> list[str]:
         said.append(f"{len(expectation.left_out)} files of disposed studies were left out.")
     return said
 
+
+def _broken_before(studies: list[str]) -> list[str]:
+    if not studies:
+        return []
+    count, named = len(studies), sorted({one for one in studies if one})
+    holds = "1 series holds" if count == 1 else f"{count} series hold"
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    where = f" (study {', '.join(named[:_NAMED])}{more})" if named else ""
+    return [
+        f"{holds} an image that cannot be shown and could not be when it was backed up: its bytes "
+        f"are exactly those of backup time. Look at the original{where}."
+    ]
+
+
+_NAMED = 5
+"""So many studies are named in a remark."""
 
 _STATE_WORDS = {"changed": "changing", "unreadable": "unreadable"}
 
@@ -258,11 +289,3 @@ def _counts(found: Findings) -> Check:
         "each study and series has as many files as at backup time",
         f"{off} series have more or fewer files than at backup time",
     )
-
-
-def _span(seconds: float) -> str:
-    """Say a length of time in the largest unit that keeps it readable."""
-    for unit, name in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.1f} {name}".replace(".0 ", " ")
-    return f"{seconds:.0f} seconds"

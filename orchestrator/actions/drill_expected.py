@@ -10,6 +10,7 @@ import struct
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 from hashlib import blake2b, sha256
 from pathlib import Path
 
@@ -80,7 +81,8 @@ class Expectation:
         size_bytes: Their total length.
         links: Symlinks in the scope.
         dicom_files: Good files in the scope whose header was read at backup time.
-        newest_image: The newest study date in the whole snapshot, as DICOM writes it.
+        newest_image: The newest date of an image in the whole snapshot, disposed studies left
+            out; None if none has one.
         not_good: Entries in the scope by each state but `good`.
         left_out: Paths of suppressed studies.
         series: Series in the scope.
@@ -94,7 +96,7 @@ class Expectation:
     size_bytes: int = 0
     links: int = 0
     dicom_files: int = 0
-    newest_image: str = ""
+    newest_image: date | None = None
     not_good: Counter[str] = field(default_factory=Counter)
     left_out: list[bytes] = field(default_factory=list)
     series: int = 0

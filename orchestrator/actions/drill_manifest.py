@@ -6,9 +6,9 @@ snapshot.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from orchestrator.actions.drill_expected import (
     target_print,
 )
 from orchestrator.actions.manifests import lines_of
+from orchestrator.dicom.dates import study_reference_date
 from orchestrator.drills.scope import Scope
 from orchestrator.drills.table import DigestTable
 from orchestrator.manifest import (
@@ -34,7 +35,6 @@ from orchestrator.manifest import (
     tree_key,
 )
 
-_DAY = re.compile(r"[0-9]{8}")
 _CHECK_STOP_EVERY = 1024
 
 
@@ -51,7 +51,7 @@ class Selection:
         study_key: Gives a study's pseudonym from its UID.
         path_key: Gives the pseudonym of a path, for files of no study.
         seed: Chooses which file of a series is decoded.
-        today: The date of the snapshot, as DICOM writes it: no image is newer.
+        until: The date of the snapshot: an image that says it is newer is not counted as such.
     """
 
     store: str
@@ -62,7 +62,7 @@ class Selection:
     study_key: Callable[[str], str]
     path_key: Callable[[bytes], str]
     seed: int
-    today: str
+    until: date
 
 
 def read_manifest(
@@ -150,6 +150,7 @@ class _Reader:
         if study is not None and study in self._wanted.suppressed:
             self._found.left_out.append(entry.path)
             return b""
+        self._note_date(entry)
         member = study if study is not None else self._wanted.path_key(entry.path)
         scope = self._wanted.scope
         if not scope.is_all and not scope.covers(member, is_study=study is not None):
@@ -160,11 +161,15 @@ class _Reader:
 
     def _study(self, entry: ManifestEntry) -> str | None:
         dicom = entry.dicom or {}
-        day = dicom.get("study_date", "")
-        if day > self._found.newest_image and _DAY.fullmatch(day) and day <= self._wanted.today:
-            self._found.newest_image = day
         uid = dicom.get("study_instance_uid")
         return self._study_key(uid) if uid else None
+
+    def _note_date(self, entry: ManifestEntry) -> None:
+        """Count an image's date by the rule that the catalog uses for the store's."""
+        dated = study_reference_date(entry.dicom) if entry.dicom else None
+        newest = self._found.newest_image
+        if dated is not None and dated[0] <= self._wanted.until:
+            self._found.newest_image = dated[0] if newest is None else max(newest, dated[0])
 
     def _count(self, expected: Expected) -> None:
         found, number = self._found, self._number

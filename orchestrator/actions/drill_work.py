@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from orchestrator.actions.drill_manifest import Selection, read_manifest
 from orchestrator.actions.drill_parts import Known, Proof, Watch
 from orchestrator.actions.drill_pixels import decode
 from orchestrator.actions.drill_reading import ReadingAlong
-from orchestrator.drills.points import recovery_point
+from orchestrator.drills.points import newest_day, recovery_point
 from orchestrator.drills.projection import ASSUMPTIONS, Sample, project
 from orchestrator.drills.result import DrillResult, RecoveryTime
 from orchestrator.drills.scope import Scope
@@ -211,8 +211,7 @@ class DrillWork:
             study_key=names.study,
             path_key=lambda path: names.path(result.store, path),
             seed=known.seed,
-            # A day more: the practice's own date may be ahead of UTC's.
-            today=f"{chosen.at + timedelta(days=1):%Y%m%d}",
+            until=newest_day(chosen.at),
         )
         try:
             found = read_manifest(
@@ -227,9 +226,10 @@ class DrillWork:
             result.checks.append(checks.manifest([error.message], None))
             return None
         result.checks.append(checks.manifest(found.problems, found))
-        if day := found.newest_image:
-            words = f"{day[:4]}-{day[4:6]}-{day[6:]}"
-            result.rpo = dataclasses.replace(result.rpo, newest_image_on=words)
+        if found.newest_image is not None:
+            result.rpo = dataclasses.replace(
+                result.rpo, newest_image_on=found.newest_image.isoformat()
+            )
         if not found.problems:
             self.proof.expectation = found
         return self.proof.expectation

@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from orchestrator.catalog.bulk import BATCH, batches, stream, table_of, upsert
 from orchestrator.catalog.encryption import FieldKeys
-from orchestrator.catalog.tables import File
+from orchestrator.catalog.tables import File, Run
 from orchestrator.manifest import ManifestEntry
 
 StudyDate = Callable[[dict[str, str]], tuple[dt.date, str] | None]
@@ -29,7 +29,7 @@ _UID = re.compile(r"[0-9.]{1,64}")
 _RECENT_KEYS = 4096
 _HASHES_A_QUERY = 500
 
-_file = table_of(File)
+_file, _run = table_of(File), table_of(Run)
 _to_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -89,10 +89,26 @@ def count(session: Session, store: str) -> int:
     return int(session.connection().execute(query).scalar_one())
 
 
-def newest_study_date(session: Session, store: str) -> dt.date | None:
-    """Return the newest study date among a store's files that are not gone; None for none."""
+def newest_study_date(
+    session: Session, store: str, *, at: dt.datetime, until: dt.date
+) -> dt.date | None:
+    """Return the newest study date that a store held at an instant, as far as runs have seen.
+
+    Args:
+        session: Any session.
+        store: The store.
+        at: The instant.
+        until: Dates after this one are not believed.
+
+    Returns:
+        None if no file of the store has such a date.
+    """
+    later = sa.select(_run.c.id).where(_run.c.started_at > at)
     query = sa.select(sa.func.max(_file.c.study_date)).where(
-        _file.c.store == store, _file.c.gone_run.is_(None)
+        _file.c.store == store,
+        _file.c.study_date <= until,
+        _file.c.first_run.not_in(later),
+        sa.or_(_file.c.gone_run.is_(None), _file.c.gone_run.in_(later)),
     )
     newest: dt.date | None = session.connection().execute(query).scalar()
     return newest

@@ -268,9 +268,9 @@ def _show_trend(found: Trend) -> None:
 
 
 def _time(seconds: float | None) -> str:
-    from datetime import timedelta
+    from orchestrator.reports.words import duration
 
-    return "unknown" if seconds is None else render.span(timedelta(seconds=seconds))
+    return "unknown" if seconds is None else duration(seconds)
 
 
 def _period(text: str | None) -> timedelta | None:

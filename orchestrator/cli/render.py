@@ -93,15 +93,15 @@ def cell(value: Any) -> str:
 
 
 def span(length: timedelta) -> str:
-    """Return a length of time in words that fit a table."""
-    seconds = int(length.total_seconds())
+    """Return a length of time in words that fit a table, rounded to the nearest."""
+    seconds = round(length.total_seconds())
     if seconds < 120:
         return f"{seconds} s"
     if seconds < 7200:
-        return f"{seconds // 60} min"
+        return f"{seconds / 60:.0f} min"
     if seconds < 172800:
         return f"{seconds / 3600:.0f} h"
-    return f"{seconds // 86400} days"
+    return f"{seconds / 86400:.0f} days"
 
 
 def size(count: int) -> str:

@@ -6,7 +6,7 @@ Only the snapshots' own times count; a file's modification time says nothing abo
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 from orchestrator.drills.result import RecoveryPoint
@@ -66,3 +66,11 @@ def widest(target: timedelta) -> timedelta:
     """
     leeway = target * _LEEWAY
     return target + (max(leeway, timedelta(hours=1)) if target >= DAY else leeway)
+
+
+def newest_day(at: datetime) -> date:
+    """Return the newest date that an image can truly have at an instant.
+
+    It is a day more than UTC's: the practice's own date may be ahead of it.
+    """
+    return at.date() + timedelta(days=1)

@@ -33,14 +33,27 @@ def keep_sound_images(folder: Path) -> None:
     (folder / "link").symlink_to("note.txt")
 
 
+@pytest.fixture(scope="session")
+def backed_up_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return where a site with one complete backup lies, once the first test has made it."""
+    return tmp_path_factory.mktemp("backed-up") / "site"
+
+
 @pytest.fixture
-def backed_up(make_site: MakeSite) -> Callable[..., LabSite]:
+def backed_up(make_site: MakeSite, backed_up_template: Path) -> Callable[..., LabSite]:
     """Return a function that makes a site with one complete backup."""
 
-    def make(**values: Any) -> LabSite:
-        site = make_site(**values)
-        keep_sound_images(site.images)
-        site.ask("backup")
+    def make(*, medium: bool = False, vault: bool = False, **values: Any) -> LabSite:
+        site = make_site(medium=medium, vault=vault, **values)
+        if medium or vault or not backed_up_template.exists():
+            keep_sound_images(site.images)
+            site.ask("backup")
+            if not (medium or vault or values):
+                shutil.copytree(site.folder, backed_up_template, symlinks=True)
+        else:
+            shutil.rmtree(site.folder)
+            shutil.copytree(backed_up_template, site.folder, symlinks=True)
+            site.write()
         return site
 
     return make
