@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -60,6 +61,10 @@ def test_a_drill_is_made_listed_shown_handed_out_and_signed(
     assert [(one["actor_name"], one["note"]) for one in shown["signs"]] == [("P. Rivacy", note)]
     page = Path(shown["report"]).read_text(encoding="utf-8")
     assert "A second line is ordered &lt;today&gt;." in page
+    made, signed = (
+        one["evidence"]["report"] for one in site.ask("ledger", "list", "--type", "drill")["entries"]
+    )
+    assert made != signed == f"sha256:{hashlib.sha256(page.encode()).hexdigest()}"
 
     status = site.ask("status")
     rto = status["stores"][0]["rto"]
