@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,14 +56,29 @@ def execute(site: Site, name: str) -> Sanitization:
     with run(site, "sanitize") as current:
         settle(site)
         row = _demand_approved(site, name)
-        facts = guarded(site, probe(Path(row.device or ""), runner(site)))
-        if facts.identity != row.identity:
-            raise RefusedError(
-                f"sanitization {row.id}: the device is not the one that was approved",
-                hint="connect the right one, or propose it again",
-            )
-        demand_possible(row.technique, facts)
-        return _Execution(site, current, row, facts).do()
+        with _held(row.device or ""):
+            facts = guarded(site, probe(Path(row.device or ""), runner(site)))
+            if facts.identity != row.identity:
+                raise RefusedError(
+                    f"sanitization {row.id}: the device is not the one that was approved",
+                    hint="connect the right one, or propose it again",
+                )
+            demand_possible(row.technique, facts)
+            return _Execution(site, current, row, facts).do()
+
+
+@contextmanager
+def _held(device: str) -> Iterator[None]:
+    """Hold a device open, so that its name goes to no other one from its identity to its end."""
+    try:
+        descriptor = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        descriptor = None  # the probe says what is wrong with it
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def _demand_approved(site: Site, name: str) -> Sanitization:
