@@ -15,46 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import ledger_outside, ledger_vouchers
+from orchestrator.actions.anchored import BUCKET, Anchored, keep_anchor
 from orchestrator.actions.ledger_events import record_happenings
 from orchestrator.actions.ledger_outside import CONSISTENT, CONTRADICTIONS, FOLDER, RESTORED
 from orchestrator.actions.record import Event, record, settle
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import anchors, facts
-from orchestrator.catalog.ledger_tables import LedgerAnchor, LedgerObject
+from orchestrator.catalog.ledger_tables import LedgerObject
 from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
 
 if TYPE_CHECKING:
     from orchestrator.engines.bucket.records import Records
     from orchestrator.ledger.reader import Reader
 
-BUCKET, TIMESTAMP, WITNESS = "bucket", "timestamp", "witness"
-"""Kinds of anchors."""
-
 _AT_ONCE = 200
-
-
-@dataclass(slots=True)
-class Anchored:
-    """What anchoring with one target came to.
-
-    Attributes:
-        kind: `bucket`, `timestamp` or `witness`.
-        target: The copy, the authority's address, or the witness's name.
-        state: `anchored`, `failed`, or why not: `behind`, `forked`, `superseded`.
-        files: Files that were put.
-        extended: Files whose lock was lengthened.
-        protected_until: The earliest end of a lock of what is needed; None if there is none.
-        detail: Why it failed.
-    """
-
-    kind: str
-    target: str
-    state: str = "failed"
-    files: int = 0
-    extended: int = 0
-    protected_until: datetime | None = None
-    detail: str | None = None
 
 
 @dataclass(slots=True)
@@ -171,23 +146,6 @@ def _publish(current: Run, name: str, reader: Reader) -> Anchored:
     ledger_outside.keep(site, answer, reader.checkpoint.root.hex())
     keep_anchor(site, reader, BUCKET, name, detail={"files": result.files})
     return result
-
-
-def keep_anchor(
-    site: Site, reader: Reader, kind: str, target: str, *, detail: dict[str, object]
-) -> None:
-    """Keep in the catalog that a checkpoint was anchored."""
-    row = LedgerAnchor(
-        ledger=site.ledger.number,
-        kind=kind,
-        target=target,
-        size=reader.checkpoint.size,
-        root=reader.checkpoint.root.hex(),
-        at=site.clock.now(),
-        detail=detail,
-    )
-    with site.catalog.transaction() as session:
-        anchors.add(session, row)
 
 
 class _Publishing:

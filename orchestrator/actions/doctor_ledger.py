@@ -65,7 +65,7 @@ def look_at_anchors(site: Site) -> Iterator[Finding]:
     Raises:
         OrchestratorError: The ledger is lost, or cannot be read.
     """
-    from orchestrator.actions.anchor import WITNESS
+    from orchestrator.actions.anchored import WITNESS
 
     now = site.clock.now()
     size = site.ledger.reader().checkpoint.size
@@ -224,7 +224,7 @@ def _standing(site: Site, reader: Reader) -> Iterator[Finding]:
 
 def _wanted(site: Site) -> list[tuple[str, str]]:
     """Return who is to vouch for the ledger: kind and target of each."""
-    from orchestrator.actions.anchor import BUCKET, TIMESTAMP, WITNESS
+    from orchestrator.actions.anchored import BUCKET, TIMESTAMP, WITNESS
 
     wanted = [(BUCKET, name) for name in ledger_outside.targets(site)]
     if site.config.ledger.timestamp_url is not None:

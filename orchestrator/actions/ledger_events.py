@@ -17,12 +17,10 @@ from orchestrator.actions.record import Event, record_new
 from orchestrator.actions.site import Site
 from orchestrator.catalog import happenings, media, missed, repositories
 from orchestrator.catalog import ledger as rows
-from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-    from orchestrator.actions.run import Run
     from orchestrator.catalog.tables import Run as RunRow
 
 LOOK_BACK = timedelta(days=40)
@@ -50,20 +48,6 @@ _CUSTODY = frozenset({"registered", "released", "received", "retired"})
 _BACKUPS = ("backup", "replicate")
 
 _log = logging.getLogger(__name__)
-
-
-def account_for(current: Run) -> None:
-    """Bring the ledger up to date at the end of a run; if that fails, the run is `partial`.
-
-    What was done is not undone for it: a backup that cannot be recorded is a backup.
-    """
-    if current.action not in RECORDED_ACTIONS:
-        return
-    try:
-        record_happenings(current.site, ending=current.id)
-    except OrchestratorError as error:
-        _log.error("the ledger was not written: %s", error.message)
-        current.fell_short(f"the ledger was not written: {error.message}")
 
 
 def record_happenings(site: Site, *, ending: str | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.anchored import TIMESTAMP, WITNESS, Anchored, keep_anchor
 from orchestrator.actions.ledger_opening import closed_path, ledger_path
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
@@ -13,7 +14,6 @@ from orchestrator.errors import NotFoundError, OrchestratorError, RefusedError, 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from orchestrator.actions.anchor import Anchored
     from orchestrator.ledger.checkpoint import Checkpoint
     from orchestrator.ledger.reader import Reader
 
@@ -36,7 +36,6 @@ def stamp(site: Site, reader: Reader) -> Anchored | None:
         site: The site.
         reader: The ledger as of the checkpoint.
     """
-    from orchestrator.actions.anchor import TIMESTAMP, Anchored, keep_anchor
     from orchestrator.engines.timestamping import request_timestamp
     from orchestrator.keys.private_file import PrivateFile
 
@@ -113,7 +112,6 @@ def attach_cosignature(site: Site, file: Path) -> Anchored:
         RefusedError: It is no signature of the witness under any kept checkpoint.
         OrchestratorError: The ledger cannot be written.
     """
-    from orchestrator.actions.anchor import WITNESS, Anchored, keep_anchor
     from orchestrator.ledger.note import parse_vkey
     from orchestrator.ledger.reader import Reader
     from orchestrator.ledger.witness import verified_line

@@ -182,9 +182,19 @@ def run(
 
 
 def _account_for(current: Run) -> None:
-    from orchestrator.actions.ledger_events import account_for
+    """Bring the ledger up to date at the end of a run; if that fails, the run is `partial`.
 
-    account_for(current)
+    What was done is not undone for it: a backup that cannot be recorded is a backup.
+    """
+    from orchestrator.actions.ledger_events import RECORDED_ACTIONS, record_happenings
+
+    if current.action not in RECORDED_ACTIONS:
+        return
+    try:
+        record_happenings(current.site, ending=current.id)
+    except OrchestratorError as error:
+        _log.error("the ledger was not written: %s", error.message)
+        current.fell_short(f"the ledger was not written: {error.message}")
 
 
 def _finish(current: Run, outcome: Outcome, reason: str | None) -> None:

@@ -203,7 +203,7 @@ def document(heading: Heading, act: Act) -> dict[str, Any]:
     from orchestrator.certificates.wording import disclaimers
 
     body = plain(act)
-    body["not_claimed"] = [*disclaimers(act), *act.not_claimed]
+    body["not_claimed"] = [*disclaimers(act.kind, act.verification.basis), *act.not_claimed]
     if isinstance(act, RecordDisposal):
         body["normal_course"] = NORMAL_COURSE if act.normal_course else None
     return {"certificate": 1, "kind": act.kind, **plain(heading), "act": body}

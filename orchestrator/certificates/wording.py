@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from orchestrator.certificates.record import Act
+from typing import Any
 
 _LAWS = "hipaa|hitech|gdpr|nist|ieee|dod|hhs"
 _FORBIDDEN = (
@@ -75,9 +72,14 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(one)
 
 
-def disclaimers(act: Act) -> list[str]:
-    """Return what a certificate of this kind always says it does not claim."""
-    found = [*_BY_KIND[act.kind], _COMMON]
-    if act.verification.basis == "attested":
+def disclaimers(kind: str, basis: str) -> list[str]:
+    """Return what a certificate always says it does not claim.
+
+    Args:
+        kind: The certificate's kind.
+        basis: ``measured`` or ``attested``: what its verification rests on.
+    """
+    found = [*_BY_KIND[kind], _COMMON]
+    if basis == "attested":
         found.append(_ATTESTED)
     return found

@@ -12,7 +12,8 @@ from orchestrator.cli.boundary import ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
-    from orchestrator.actions.anchor import Anchored, Anchoring
+    from orchestrator.actions.anchor import Anchoring
+    from orchestrator.actions.anchored import Anchored
     from orchestrator.actions.ledger_export import Format
     from orchestrator.actions.ledger_listing import Listed, Wanted
     from orchestrator.actions.site import Site
