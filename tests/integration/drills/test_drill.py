@@ -228,8 +228,10 @@ def test_the_kit_alone_is_enough(site: LabSite, tmp_path: Path) -> None:
     assert fact is not None
     assert fact.value == checksum(load_kit(kit))
     shutil.rmtree(site.state)
-    bare = make(site, kit=kit)
-    assert (bare.verdict, bare.files) == ("verified", len(SOUND) + 1), bare.reason
+    bare = site.ask("drill", "run", STORE, "--kit", kit)
+    assert (bare["verdict"], bare["files"]) == ("verified", len(SOUND) + 1), bare["reason"]
+    assert bare["report"] is None
+    assert any("was not recorded" in one for one in bare["remarks"])
 
 
 def test_a_copy_that_is_not_there_could_not_run(site: LabSite) -> None:
