@@ -11,11 +11,11 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from orchestrator.clock import Clock
-from orchestrator.errors import LockedError, StoppedError
+from orchestrator.errors import EngineError, LockedError, StoppedError
 
 _POLL_S = 0.2
 
@@ -105,7 +105,13 @@ def _is_free(path: Path) -> bool:
 
 
 def _try_lock(path: Path) -> int | None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise EngineError(
+            f"the lock file {path.name} cannot be made: {(error.strerror or 'error').lower()}",
+            hint="see to the disk of the state folder; nothing was begun",
+        ) from error
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -192,7 +198,8 @@ def marked(folder: Path, name: str) -> Iterator[bool]:
     try:
         yield True
     finally:
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # a file that nobody has locked marks nothing
+            path.unlink()
         os.close(fd)
 
 
