@@ -515,7 +515,7 @@ class Examination:
         if entries is None or len(entries) != width:
             self.wrong(name, "does not hold %d entries, whole" % width)
             return None
-        if self.papers:
+        if self.papers and b'"sha256:' in data:
             for place, entry in enumerate(entries, start):
                 self.look_for_papers(place, entry)
         sha256 = hashlib.sha256
