@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -28,16 +27,12 @@ def with_good_images(site: LabSite) -> LabSite:
     return site
 
 
-def test_a_drill_is_made_listed_shown_handed_out_and_signed(
-    make_site: MakeSite, tmp_path: Path
-) -> None:
+def test_a_drill_is_made_listed_shown_and_counts_in_status(make_site: MakeSite) -> None:
     site = with_good_images(make_site())
     site.ask("backup")
     done = site.ask("--as", "it", "drill", "run", "xrays")
     assert (done["verdict"], done["exit_code"], done["files"]) == ("verified", 0, 2)
     assert {check["state"] for check in done["checks"]} == {"passed"}
-    for file in (done["report"], done["report_pdf"]):
-        assert Path(file).stat().st_mode & 0o777 == 0o600
 
     listed = site.ask("drill", "list", "xrays")
     assert [(one["drill"], one["verdict"]) for one in listed["drills"]] == [
@@ -48,23 +43,8 @@ def test_a_drill_is_made_listed_shown_handed_out_and_signed(
     assert covered["coverage"]["within_30_days"] == 1.0
     assert listed["missed"] == []
 
-    paper = tmp_path / "drill.pdf"
-    site.ask("drill", "report", done["drill"], "--to", paper)
-    assert paper.read_bytes() == Path(done["report_pdf"]).read_bytes()
-    assert "already" in site.run("drill", "report", done["drill"], "--to", paper, expect=2).err
-
-    refused = site.run("drill", "sign", done["drill"], "--note", "seen", expect=5)
-    assert "a person" in refused.error["message"]
-    note = "Seen. A second line is ordered <today>."
-    site.ask("--as", "privacy", "drill", "sign", done["drill"][:18], "--note", note)
-    shown = site.ask("drill", "show", done["drill"])
-    assert [(one["actor_name"], one["note"]) for one in shown["signs"]] == [("P. Rivacy", note)]
-    page = Path(shown["report"]).read_text(encoding="utf-8")
-    assert "A second line is ordered &lt;today&gt;." in page
-    made, signed = (
-        one["evidence"]["report"] for one in site.ask("ledger", "list", "--type", "drill")["entries"]
-    )
-    assert made != signed == f"sha256:{hashlib.sha256(page.encode()).hexdigest()}"
+    shown = site.ask("drill", "show", done["drill"][:18])
+    assert (shown["drill"], shown["verdict"], shown["signs"]) == (done["drill"], "verified", [])
 
     status = site.ask("status")
     rto = status["stores"][0]["rto"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,21 @@ def test_a_drill_leaves_a_report_that_can_be_exported_and_signed(
     ).stdout.decode()
     assert text.strip().startswith(HEADLINES["verified"])
 
-    site.run("drill", "sign", drill["drill"], "--note", "seen", expect=5)
+    again = site.run("drill", "report", drill["drill"], "--to", exported, expect=2)
+    assert "already" in again.error["message"]
+
+    refused = site.run("drill", "sign", drill["drill"], "--note", "seen", expect=5)
+    assert "a person" in refused.error["message"]
     note = "Replace <disk B> by 1 December"
     signed = site.ask("--as", "privacy", "drill", "sign", drill["drill"], "--note", note)
-    again = shown(signed)
-    assert "Replace &lt;disk B&gt; by 1 December" in again
-    assert "Compliance officer" in again
-    assert again.count("<img") == page.count("<img")
+    assert [(one["actor_name"], one["note"]) for one in signed["signs"]] == [("P. Rivacy", note)]
+    signed_page = shown(signed)
+    assert "Replace &lt;disk B&gt; by 1 December" in signed_page
+    assert "Compliance officer" in signed_page
+    assert signed_page.count("<img") == page.count("<img")
+    entries = site.ask("ledger", "list", "--type", "drill")["entries"]
+    made, after = (one["evidence"]["report"] for one in entries)
+    assert made != after == f"sha256:{sha256(Path(signed['report']).read_bytes()).hexdigest()}"
 
 
 def test_a_report_without_previews_holds_nothing_that_identifies_a_patient(
