@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestrator.ledger import canonical, entry_types
+from orchestrator import canonical
+from orchestrator.ledger import entry_types
 from orchestrator.ledger.tiles import LARGEST_ENTRY
 
 VERSION = 1
