@@ -37,7 +37,8 @@ class ReadingAlong:
     def __init__(self, folder: Path, *, expected: int, on_read: Callable[[int], None]) -> None:
         self.seen = DigestTable(expected)
         self.files = 0
-        self._store = FolderStore("restored", folder)
+        # Worker processes would wait for a batch, and large files come one by one.
+        self._store = FolderStore("restored", folder, workers=1)
         self._on_read = on_read
         self._paths: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._failure: BaseException | None = None

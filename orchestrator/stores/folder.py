@@ -122,12 +122,15 @@ class FolderStore:
         Raises:
             EngineError: A worker process died.
         """
+        if self._workers == 1:
+            # Nothing is asked for ahead: a drill names files as they are restored.
+            yield from self._read_here(wanted)
+            return
         entries = iter(wanted)
         first = _take_few(entries)
         rest = next(entries, None)
-        if rest is None or self._workers == 1:
-            begun = [] if rest is None else [rest]
-            yield from self._read_here(itertools.chain(first, begun, entries))
+        if rest is None:
+            yield from self._read_here(first)
             return
         from orchestrator.stores.workers import read_in_processes
 

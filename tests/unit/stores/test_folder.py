@@ -231,6 +231,23 @@ def test_hash_header_and_facts_come_from_one_reading(tmp_path: Path) -> None:
     assert not result.changed
 
 
+def test_a_single_reader_reads_each_file_as_soon_as_it_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"1")
+    (tmp_path / "two").write_bytes(b"2")
+    named: list[bytes] = []
+
+    def name_one_by_one() -> Iterator[Listed]:
+        for path in (b"one", b"two"):
+            named.append(path)
+            yield Listed(path, "file", None)
+
+    results = FolderStore("images", tmp_path, workers=1).read(name_one_by_one())
+    next(results)
+    assert named == [b"one"], "a drill reads along with a restore that names files as it goes"
+    next(results)
+    assert named == [b"one", b"two"]
+
+
 def test_an_empty_file_is_hashed_and_is_no_dicom(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     result = read_one(tmp_path, b"empty")
