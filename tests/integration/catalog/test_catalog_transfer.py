@@ -23,6 +23,7 @@ from orchestrator.catalog import (
     missed,
     repositories,
     runs,
+    sanitizations,
     slots,
     snapshots,
     transfer,
@@ -36,6 +37,7 @@ from orchestrator.catalog.copy_tables import (
 )
 from orchestrator.catalog.database import Catalog
 from orchestrator.catalog.ledger_tables import Ledger, LedgerAnchor, LedgerObject, LedgerOutside
+from orchestrator.catalog.sanitization_tables import CustodyAct, MediumHolding, Sanitization
 from orchestrator.catalog.tables import StoreState, metadata
 from orchestrator.drills.result import SignOff
 from orchestrator.engines.interface import Receipt
@@ -112,6 +114,7 @@ def fill(session: Session, catalog: Catalog) -> None:
     fill_drills(session)
     fill_ledger(session, catalog)
     fill_certificates(session)
+    fill_sanitization(session)
     facts.put(session, "ledger.size", value="7", now=NOW)
     files.apply_changes(
         session,
@@ -168,6 +171,40 @@ def fill_certificates(session: Session) -> None:
         ),
         [VendorSerial(certificate_id="v1", serial="S-1", serial_key="S1", medium="m")],
     )
+
+
+def fill_sanitization(session: Session) -> None:
+    sanitizations.add(
+        session,
+        Sanitization(
+            id="20260304-0a0a0a0a",
+            state="recorded",
+            basis="attested",
+            technique="shred",
+            kind="hdd",
+            size_bytes=2**42,
+            medium="m",
+            proposed_by="it",
+            proposed_at=NOW,
+            company="shred",
+            measured={"ü": [1, None]},
+            evidence={"slip": "d" * 64},
+            validation="pending",
+            entries=[2**31],
+        ),
+    )
+    sanitizations.keep_custody(session, CustodyAct(medium="m", at=NOW, taken_by="K", seal="7"))
+    held = MediumHolding(
+        medium="m",
+        snapshot="a" * 64,
+        repository_id=REPOSITORY,
+        repository="xrays",
+        keys=["k1"],
+        retired_at=NOW,
+        elsewhere="disk",
+        elsewhere_verified_at=NOW,
+    )
+    sanitizations.keep_holdings(session, [held])
 
 
 @pytest.fixture
@@ -258,4 +295,4 @@ def test_an_export_of_a_newer_program_is_refused(catalog: Catalog) -> None:
 
 
 def test_no_file_row_leaves_by_the_export(lines: list[bytes]) -> None:
-    assert not any(b"path_enc" in line or b"identity" in line for line in lines)
+    assert not any(b"path_enc" in line or b"identity_enc" in line for line in lines)
