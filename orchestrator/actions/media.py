@@ -148,8 +148,8 @@ def release(
     Args:
         site: The site.
         name: Copy name, or a medium's id or label.
-        holder: Who takes it; None leaves what was recorded.
-        location: Where it goes; None leaves what was recorded.
+        holder: Who takes it; None if nobody says so.
+        location: Where it goes; None if nobody says so.
         seal: Number of the seal it is under.
 
     Raises:
@@ -190,17 +190,18 @@ def receive(
     Args:
         site: The site.
         name: The medium's id, the beginning of it, or its label.
-        holder: Who has it now.
-        location: Where it is now.
+        holder: Who has it now; None for the actor.
+        location: Where it is now; None if nobody says so.
         seal: Number of the seal it came under.
     """
     medium = find(site, name)
     with run(site, "medium-receive"):
+        holder = holder or site.actor
         act = CustodyAct(
             medium=medium.id,
             at=site.clock.now(),
             given_by=medium.holder if medium.state == AWAY else None,
-            taken_by=holder or site.actor,
+            taken_by=holder,
             seal=seal,
         )
         note_act(site, act, "received", IN_USE, holder=holder, location=location)

@@ -13,6 +13,9 @@ from orchestrator.errors import NotFoundError
 IN_USE, AWAY, RETIRED = "in_use", "away", "retired"
 """States of a medium."""
 
+_MOVEMENTS = ("released", "received", "connected")
+"""Acts after which a medium is somewhere else than before."""
+
 
 def register(session: Session, medium: Medium, *, actor: str) -> None:
     """Record a new medium and the act of registering it."""
@@ -66,7 +69,8 @@ def record(session: Session, event: MediumEvent, *, state: str | None = None) ->
 
     Args:
         session: A writing session.
-        event: The act; its holder and place become the medium's, unless they are None.
+        event: The act; its holder and place become the medium's. Where they are None, a movement
+            makes them unknown, and any other act leaves them.
         state: The medium's state from now on; None leaves it. `retired` also dates the
             retirement.
 
@@ -78,9 +82,10 @@ def record(session: Session, event: MediumEvent, *, state: str | None = None) ->
     """
     medium = get(session, event.medium)
     session.add(event)
-    if event.holder is not None:
+    moved = event.event in _MOVEMENTS
+    if moved or event.holder is not None:
         medium.holder = event.holder
-    if event.location is not None:
+    if moved or event.location is not None:
         medium.location = event.location
     if state is not None:
         medium.state = state

@@ -488,10 +488,16 @@ def test_custody_of_a_medium_is_kept_act_by_act(catalog: Catalog) -> None:
             NOW + MINUTE,
         )
         assert [event.event for event in media.events(session, "m1")] == ["registered", "released"]
+        back = MediumEvent(medium="m1", at=NOW + MINUTE, actor="it", event="received", holder="I")
+        media.record(session, back, state="in_use")
+        assert (back.holder, media.get(session, "m1").location) == (
+            "I",
+            None,
+        )  # no more in the safe
         shredded = MediumEvent(medium="m1", at=NOW + 2 * MINUTE, actor="it", event="retired")
         media.record(session, shredded, state="retired")
         assert media.of_copy(session, "rotation") == []
-        assert [row.holder for row in media.of_copy(session, retired=True)] == ["K"]
+        assert [row.holder for row in media.of_copy(session, retired=True)] == ["I"]
         with pytest.raises(NotFoundError, match="m2"):
             media.get(session, "m2")
 
