@@ -18,12 +18,13 @@ from orchestrator.actions import ledger_outside, ledger_vouchers
 from orchestrator.actions.anchored import BUCKET, Anchored, keep_anchor
 from orchestrator.actions.ledger_events import record_happenings
 from orchestrator.actions.ledger_outside import CONSISTENT, CONTRADICTIONS, FOLDER, RESTORED
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.record import Event, record, settle
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import anchors, facts
 from orchestrator.catalog.ledger_tables import LedgerObject
-from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
+from orchestrator.errors import OrchestratorError, StoppedError
 
 if TYPE_CHECKING:
     from orchestrator.engines.bucket.records import Records
@@ -103,19 +104,6 @@ def accept_unanchored(site: Site, *, note: str) -> None:
         with site.catalog.transaction() as session:
             facts.drop(session, RESTORED)
         record(site, [Event("ledger.incident", {"what": "restored_unanchored"}, note=note)])
-
-
-def demand_person(site: Site, *roles: str) -> None:
-    """Refuse unattended work and persons without one of these roles.
-
-    Raises:
-        RefusedError: Nobody is named, or the role is missing.
-    """
-    if site.actor == "system":
-        raise RefusedError(
-            f"this takes a person with the role {' or '.join(roles)}", hint="use --as ACTOR"
-        )
-    site.demand_role(*roles)
 
 
 def _refuse_contradiction(site: Site, reader: Reader) -> None:

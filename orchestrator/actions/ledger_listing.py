@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions import ledger_mirror
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.site import Site
 from orchestrator.catalog import ledger as rows
+from orchestrator.catalog import media
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ class Wanted:
         since: The first instant; None for the beginning.
         until: The first instant after the last; None for the end.
         actor: Who acted.
-        medium: Id of a medium, or the beginning of it.
+        medium: Label or id of a medium, or the beginning of an id.
         study: A study's pseudonym.
         limit: Only the newest so many, 1 or more; None for all.
     """
@@ -45,6 +48,8 @@ class Wanted:
 
 
 EVERYTHING = Wanted()
+
+_WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 
 _TAG = "6f7263686573747261746f72206c6564676572207375626a65637420763100"
 """What every commitment begins with, in hex; see `ledger.entry.commitment`."""
@@ -84,7 +89,7 @@ def listing(site: Site, wanted: Wanted) -> Listing:
     """Return the entries asked for.
 
     Raises:
-        NotFoundError: No study of this pseudonym stands in the ledger.
+        NotFoundError: No study of this pseudonym stands in the ledger, or no such medium is known.
         DamageError: The ledger cannot be read.
     """
     reader = site.ledger.reader()
@@ -100,9 +105,14 @@ def select(site: Site, reader: Reader, wanted: Wanted) -> Iterator[Listed]:
     """
     _demand_types(wanted.types)
     about = _about(site, wanted.study)
+    media_ids = _media_ids(site, wanted.medium)
     for stored in reader.entries():
         entry = ledger_mirror.parsed(stored.index, stored.data)
-        if _fits(entry, wanted) and (about is None or entry.id in about or entry.intent in about):
+        if not _fits(entry, wanted):
+            continue
+        if media_ids is not None and not _names_medium(entry.body, media_ids):
+            continue
+        if about is None or entry.id in about or entry.intent in about:
             yield Listed(stored.index, entry, stored.data)
 
 
@@ -132,9 +142,11 @@ def disclose(site: Site, index: int) -> dict[str, Any]:
     Whoever gets it can show that the entry is about these values, and nothing about others.
 
     Raises:
+        RefusedError: No person of compliance acts.
         NotFoundError: There is no such entry, or what it commits to is no longer kept.
         DamageError: The ledger cannot be read.
     """
+    demand_person(site, "compliance")
     reader = site.ledger.reader()
     data = reader.entry(index)
     entry = ledger_mirror.parsed(index, data)
@@ -183,6 +195,21 @@ def _about(site: Site, study: str | None) -> set[str] | None:
     return found
 
 
+def _media_ids(site: Site, name: str | None) -> tuple[str, ...] | None:
+    """Return the ids that a person means by a label, an id or the beginning of one."""
+    if name is None:
+        return None
+    with site.catalog.reading() as session:
+        known = media.of_copy(session, None, retired=True)
+    found = [row.id for row in known if row.label == name]  # a label may be given out again
+    found = found or [row.id for row in known if name and row.id.startswith(name)]
+    if not found and _WHOLE_ID.fullmatch(name):
+        return (name,)  # the ledger knows media that a rebuilt catalog does not
+    if not found:
+        raise NotFoundError(f"no medium {name} is known", hint="orchestrator medium list --retired")
+    return tuple(found)
+
+
 def _fits(entry: Entry, wanted: Wanted) -> bool:
     if wanted.since is not None and entry.at < wanted.since:
         return False
@@ -190,22 +217,19 @@ def _fits(entry: Entry, wanted: Wanted) -> bool:
         return False
     if wanted.types and not any(_is_type(entry.type, one) for one in wanted.types):
         return False
-    if wanted.actor is not None and wanted.actor not in (entry.actor, entry.body.get("by")):
-        return False
-    return wanted.medium is None or _names_medium(entry.body, wanted.medium)
+    return wanted.actor is None or wanted.actor in (entry.actor, entry.body.get("by"))
 
 
 def _is_type(kind: str, wanted: str) -> bool:
     return kind == wanted or kind.startswith(f"{wanted}.")
 
 
-def _names_medium(value: Any, medium: str) -> bool:
+def _names_medium(value: Any, media_ids: tuple[str, ...]) -> bool:
     if isinstance(value, dict):
-        named = value.get("medium")
-        if isinstance(named, str) and named.startswith(medium):
+        if value.get("medium") in media_ids:
             return True
-        return any(_names_medium(one, medium) for one in value.values())
-    return isinstance(value, list) and any(_names_medium(one, medium) for one in value)
+        return any(_names_medium(one, media_ids) for one in value.values())
+    return isinstance(value, list) and any(_names_medium(one, media_ids) for one in value)
 
 
 def _instant(text: str, zone: ZoneInfo, *, days: int) -> datetime:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from orchestrator.actions import ledger_mirror, ledger_outside
-from orchestrator.actions.anchor import demand_person
 from orchestrator.actions.ledger_opening import (
     SiteLedger,
     begin,
@@ -19,6 +18,7 @@ from orchestrator.actions.ledger_opening import (
     newest_number,
 )
 from orchestrator.actions.ledger_outside import RESTORED, Outside, next_origin
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.record import Event, record
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site

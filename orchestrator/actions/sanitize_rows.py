@@ -1,4 +1,4 @@
-"""What all steps of a sanitization share: who may act, what a row says, what the dead left."""
+"""What all steps of a sanitization share: what a row says, and what the dead left."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.ledger_mirror import parsed
 from orchestrator.actions.sanitize_evidence import CHILDREN
-from orchestrator.actions.site import SYSTEM, Site
+from orchestrator.actions.site import Site
 from orchestrator.catalog import runs, sanitizations
 from orchestrator.catalog.sanitization_tables import Sanitization
 from orchestrator.catalog.sanitizations import EXECUTED, EXECUTING, INTERRUPTED
 from orchestrator.engines.process import reap_recorded
-from orchestrator.errors import RefusedError
 from orchestrator.sanitization.facts import Facts
 
 if TYPE_CHECKING:
@@ -76,19 +75,6 @@ def conclude(site: Site, name: str) -> bool:
 def _is_running(session: Session, run_id: str | None) -> bool:
     found = runs.get(session, run_id) if run_id is not None else None
     return found is not None and found.ended_at is None
-
-
-def demand_person(site: Site) -> None:
-    """Refuse unattended work.
-
-    Raises:
-        RefusedError: Nobody is named.
-    """
-    if site.actor == SYSTEM:
-        raise RefusedError(
-            "this takes a person: the ledger must name who acts",
-            hint="use --as ACTOR",
-        )
 
 
 def described(facts: Facts) -> dict[str, Any]:

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.record import Event, announced
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.sanitize import APPROVAL_LASTS, demand_possible, guarded, show
 from orchestrator.actions.sanitize_evidence import Timed, keep_json, keep_transcripts, runner
-from orchestrator.actions.sanitize_rows import RUN, body_of, conclude, demand_person, settle
+from orchestrator.actions.sanitize_rows import RUN, body_of, conclude, settle
 from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.catalog.sanitization_tables import Sanitization

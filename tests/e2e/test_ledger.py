@@ -232,6 +232,8 @@ def test_an_export_verifies_by_its_own_page_with_nothing_of_ours(make_site, tmp_
     (about,) = site.ask("ledger", "list", "--study", STUDY)["entries"]
     assert about["index"] == made[1].index
     secret = site.folder / "disclosure.json"
+    nobody = site.run("ledger", "disclose", about["index"], "--to", secret, expect=5)
+    assert "takes a person" in nobody.error["message"]
     site.ask("--as", "privacy", "ledger", "disclose", about["index"], "--to", secret)
     told = json.loads(secret.read_text())
     (subject,) = told["subjects"]
