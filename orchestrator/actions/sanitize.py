@@ -14,10 +14,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from orchestrator.actions import ledger_note
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.record import Event, record
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitize_evidence import runner
-from orchestrator.actions.sanitize_rows import body_of, demand_person, described, settle
+from orchestrator.actions.sanitize_rows import body_of, described, settle
 from orchestrator.actions.site import Site
 from orchestrator.catalog import media, sanitizations
 from orchestrator.catalog.copy_tables import Medium
@@ -62,6 +63,7 @@ class Proposal:
         technique: By name.
         required: The method the organization asks for; None for any.
         property_number: The organization's own number.
+        media_source: The user or the computer the medium comes from.
         destination: Where the medium goes afterwards.
         conditions: What the person attests to, for a cryptographic erase.
     """
@@ -70,6 +72,7 @@ class Proposal:
     technique: str
     required: str | None = None
     property_number: str | None = None
+    media_source: str | None = None
     destination: str | None = None
     conditions: Sequence[str] = field(default_factory=tuple)
 
@@ -138,7 +141,8 @@ def propose(site: Site, wanted: Proposal) -> Sanitization:
             f"{how.name} is not done by this machine",
             hint="record what was done: orchestrator sanitize record",
         )
-    ledger_note.demand_nobody(site, filter(None, (wanted.property_number, wanted.destination)))
+    said = (wanted.property_number, wanted.media_source, wanted.destination)
+    ledger_note.demand_nobody(site, filter(None, said))
     for one in wanted.conditions:
         if one not in CONDITIONS:
             raise UsageError(f"there is no condition {one!r}; there are: {', '.join(CONDITIONS)}")
@@ -162,6 +166,7 @@ def propose(site: Site, wanted: Proposal) -> Sanitization:
             size_bytes=facts.size_bytes,
             medium=medium.id if medium is not None else None,
             property_number=wanted.property_number or (medium.label if medium else None),
+            media_source=wanted.media_source,
             destination=wanted.destination,
             required=wanted.required,
             conditions=sorted(wanted.conditions),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, cast
 
 from orchestrator.actions import certify as certificates
 from orchestrator.actions.site import Site
+from orchestrator.actions.vendor_terms import printed
 from orchestrator.catalog import sanitizations
-from orchestrator.catalog.sanitization_tables import Sanitization
+from orchestrator.catalog.sanitization_tables import MediumHolding, Sanitization
 from orchestrator.catalog.sanitizations import ACCEPTED
 from orchestrator.sanitization.facts import FLASH, Kind
 from orchestrator.sanitization.techniques import technique
 
 if TYPE_CHECKING:
     from orchestrator.certificates.details import HiddenArea
-    from orchestrator.certificates.parts import Basis, Person
+    from orchestrator.certificates.parts import Basis, Part, Person
     from orchestrator.certificates.parts import Method as Certified
     from orchestrator.certificates.parts import Verification as Verified
     from orchestrator.certificates.record import MediaSanitization
@@ -48,14 +50,15 @@ def certify(site: Site, row: Sanitization) -> str:
 def act_of(site: Site, row: Sanitization) -> MediaSanitization:
     """Return what the certificate of a validated sanitization records."""
     from orchestrator.certificates.details import Held, Medium
-    from orchestrator.certificates.parts import Tool, Validation, Vendor
+    from orchestrator.certificates.parts import Tool, Validation
     from orchestrator.certificates.record import MediaSanitization
 
     how = technique(row.technique)
     basis = cast("Basis", row.basis)
     with site.catalog.reading() as session:
         held = sanitizations.holdings(session, row.medium) if row.medium else []
-    tools = (Tool(name=row.tool, version=row.tool_version or "not stated"),) if row.tool else ()
+    version = row.tool_version or "(version not stated)"
+    tools = (Tool(name=row.tool, version=version),) if row.tool else ()
     accepted = row.validation == ACCEPTED
     return MediaSanitization(
         sanitization=row.id,
@@ -66,6 +69,7 @@ def act_of(site: Site, row: Sanitization) -> MediaSanitization:
             property_number=row.property_number
             or (None if row.serial else f"none; known by {row.identity or 'nothing'}"),
             media_type=_TYPES[row.kind],
+            media_source=row.media_source,
             size_bytes=row.size_bytes,
             serial_source="two sources that agree"
             if row.serial and row.basis == "measured"
@@ -88,17 +92,28 @@ def act_of(site: Site, row: Sanitization) -> MediaSanitization:
             repositories=tuple(sorted({one.repository for one in held})),
             snapshots=tuple(one.snapshot for one in held),
             keys=tuple(sorted({key for one in held for key in one.keys})),
+            elsewhere=_elsewhere(site, held),
         ),
         persons=tuple(_persons(site, row)),
         not_claimed=tuple(flag[0].upper() + flag[1:] + "." for flag in row.flags),
         evidence=dict(row.evidence),
         ledger=tuple(row.entries),
-        vendor=Vendor(key="", name=row.performer) if _is_vendor(row) and row.performer else None,
+        vendor=printed(site, row.company, row.serial, name=row.performer or row.company)
+        if row.company is not None
+        else None,
     )
 
 
-def _is_vendor(row: Sanitization) -> bool:
-    return row.technique == "vendor-erase"
+def _elsewhere(site: Site, held: Sequence[MediumHolding]) -> tuple[str, ...]:
+    """Return where what a medium held is kept, with the oldest proof of each place."""
+    proven: dict[str, datetime] = {}
+    for one in held:
+        at = proven.get(one.elsewhere, one.elsewhere_verified_at)
+        proven[one.elsewhere] = min(at, one.elsewhere_verified_at)
+    return tuple(
+        f"copy {copy}, every byte verified on {at.astimezone(site.config.timezone).date()}"
+        for copy, at in sorted(proven.items())
+    )
 
 
 def _reasons(row: Sanitization, *, accepted: bool) -> list[str]:
@@ -106,8 +121,12 @@ def _reasons(row: Sanitization, *, accepted: bool) -> list[str]:
     if not accepted:
         found.append("the organization rejected the outcome")
     if row.method is not None:
-        told = "every observation agrees" if row.basis == "measured" else "it rests on their word"
-        found.insert(0, told)
+        found.insert(
+            0,
+            "every observation agrees"
+            if row.basis == "measured"
+            else "it rests on the word of the persons named and on the evidence listed below",
+        )
     return found or ["nothing that was observed adds up to a method"]
 
 
@@ -153,9 +172,9 @@ def _coverage(row: Sanitization) -> str | None:
     if row.technique == "luks-erase":
         return "the area of the key slots, compared with what stood there before"
     if seen["full"]:
-        return f"every one of {seen['read_bytes']} addressable bytes was read back"
+        return f"every one of {seen['read_bytes']:,} addressable bytes was read back"
     return (
-        f"{seen['samples']} random samples; a residue of {seen['residue_per_mille']} per mille "
+        f"{seen['samples']:,} random samples; a residue of {seen['residue_per_mille']} per mille "
         f"is seen with a probability of at least {seen['detection_percent']} per cent"
     )
 
@@ -187,31 +206,26 @@ def _persons(site: Site, row: Sanitization) -> list[Person]:
     def day(at: datetime | None) -> datetime:
         return (at or row.proposed_at).astimezone(site.config.timezone)
 
+    def named(actor: str, part: Part, at: datetime | None) -> Person:
+        return certificates.person(site, actor, part, day(at).date())
+
     found = []
     if row.basis == "measured":
-        found.append(
-            certificates.person(site, row.proposed_by, "requested", day(row.proposed_at).date())
-        )
+        found.append(named(row.proposed_by, "requested", row.proposed_at))
         if row.decided_by is not None:
-            found.append(
-                certificates.person(site, row.decided_by, "approved", day(row.decided_at).date())
-            )
+            found.append(named(row.decided_by, "approved", row.decided_at))
     if row.performed_by is not None:
-        found.append(
-            certificates.person(site, row.performed_by, "performed", day(row.ended_at).date())
-        )
+        found.append(named(row.performed_by, "performed", row.ended_at))
+        if row.basis == "measured":
+            # Who ran it answers for the reading back that this program did.
+            found.append(named(row.performed_by, "verified", row.ended_at))
     elif row.performer is not None:
+        title = "title not stated" if row.company is None else "vendor, business associate"
         found.append(
-            Person(
-                part="performed",
-                name=row.performer,
-                title="not stated",
-                date=day(row.ended_at).date(),
-                organization=row.performer if _is_vendor(row) else None,
-            )
+            Person(part="performed", name=row.performer, title=title, date=day(row.ended_at).date())
         )
+    if row.basis == "attested":
+        found.append(named(row.proposed_by, "recorded", row.proposed_at))
     if row.validated_by is not None:
-        found.append(
-            certificates.person(site, row.validated_by, "validated", day(row.validated_at).date())
-        )
+        found.append(named(row.validated_by, "validated", row.validated_at))
     return found

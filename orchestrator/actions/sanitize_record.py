@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import cast
 
 from orchestrator.actions import ledger_note, media
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.record import Event, record
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitize import show
 from orchestrator.actions.sanitize_certificate import certify
 from orchestrator.actions.sanitize_evidence import is_intact, keep_file
-from orchestrator.actions.sanitize_rows import body_of, demand_person, settle
+from orchestrator.actions.sanitize_rows import body_of, settle
 from orchestrator.actions.site import Site
+from orchestrator.actions.vendor_terms import demand_terms
 from orchestrator.catalog import sanitizations
 from orchestrator.catalog.copy_tables import Medium
 from orchestrator.catalog.sanitization_tables import Sanitization
@@ -29,7 +31,7 @@ from orchestrator.catalog.sanitizations import ACCEPTED, EXECUTED, PENDING, RECO
 from orchestrator.errors import DamageError, RefusedError, UsageError
 from orchestrator.sanitization.facts import KINDS, Facts, Kind
 from orchestrator.sanitization.judgement import Evidence, judge, reject_conditions
-from orchestrator.sanitization.techniques import Method, technique
+from orchestrator.sanitization.techniques import VENDOR_ERASE, Method, Technique, technique
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +41,14 @@ class Attested:
     Attributes:
         technique: By name; one that is not run here.
         kind: What sort of medium it was.
-        performer: Who did it: a person's or a vendor's name; None for the actor.
+        performer: Who did it: a person's name; None for the actor or the vendor.
+        company: The vendor that did it, by its table in the site file; None if none did.
         ended_at: When it was done.
         medium: Id or label of a medium of the register; None for another.
         serial: Serial number, as it stands on the medium.
         model: Model, likewise.
+        manufacturer: Likewise.
+        media_source: The user or the computer it comes from.
         property_number: The organization's own number.
         tool: Machine that was used, with its version or calibration.
         destination: Where the remains went.
@@ -55,9 +60,12 @@ class Attested:
     kind: str
     ended_at: datetime
     performer: str | None = None
+    company: str | None = None
     medium: str | None = None
     serial: str | None = None
     model: str | None = None
+    manufacturer: str | None = None
+    media_source: str | None = None
     property_number: str | None = None
     tool: str | None = None
     destination: str | None = None
@@ -69,18 +77,14 @@ def attest(site: Site, said: Attested) -> Sanitization:
     """Record what a person or vendor did to a medium.
 
     Raises:
-        NotFoundError: There is no such medium.
-        RefusedError: The medium is in service, or nobody is named.
+        NotFoundError: There is no such medium or vendor.
+        RefusedError: The medium is in service, nobody is named, a text names somebody, or the
+            vendor's agreement is missing or has expired.
         UsageError: The technique is one that is run here, or nothing identifies the medium.
     """
     demand_person(site)
-    ledger_note.demand_nobody(site, filter(None, (said.property_number, said.destination)))
-    how = technique(said.technique)
-    if how.measured:
-        raise UsageError(
-            f"{how.name} is run and measured here; it is not taken on anybody's word",
-            hint=f"orchestrator sanitize run DEVICE --technique {how.name}",
-        )
+    ledger_note.demand_nobody(site, filter(None, _texts(said)))
+    how = _attestable(said)
     kind = _kind(said.kind)
     now = site.clock.now()
     if said.ended_at > now:
@@ -90,6 +94,9 @@ def attest(site: Site, said: Attested) -> Sanitization:
     label = said.property_number or (medium.label if medium is not None else None)
     if serial is None and label is None:
         raise UsageError("the medium needs a serial number or a number of the organization")
+    performer = said.performer
+    if said.company is not None:
+        performer = demand_terms(site, said.company, serial).name
     with run(site, "sanitize-record"):
         settle(site)
         facts = Facts("", kind, None, serial=serial, model=said.model)
@@ -102,16 +109,19 @@ def attest(site: Site, said: Attested) -> Sanitization:
             basis="attested",
             technique=how.name,
             kind=said.kind,
+            vendor=said.manufacturer,
             model=said.model,
             serial=serial,
+            media_source=said.media_source,
             medium=medium.id if medium is not None else None,
             property_number=label,
             destination=said.destination,
             required=said.required,
             proposed_by=site.actor,
             proposed_at=now,
-            performed_by=None if said.performer else site.actor,
-            performer=said.performer,
+            performed_by=None if performer else site.actor,
+            performer=performer,
+            company=said.company,
             ended_at=said.ended_at,
             tool=said.tool,
             verification=judged.verification,
@@ -132,6 +142,33 @@ def attest(site: Site, said: Attested) -> Sanitization:
         with site.catalog.transaction() as session:
             sanitizations.add(session, row)
     return show(site, row.id)
+
+
+def _texts(said: Attested) -> tuple[str | None, ...]:
+    # Not the serial number: digits of one may happen to be those of a chart.
+    return (
+        said.property_number,
+        said.destination,
+        said.media_source,
+        said.manufacturer,
+        said.model,
+        said.tool,
+        said.performer,
+    )
+
+
+def _attestable(said: Attested) -> Technique:
+    how = technique(said.technique)
+    if how.measured:
+        raise UsageError(
+            f"{how.name} is run and measured here; it is not taken on anybody's word",
+            hint=f"orchestrator sanitize run DEVICE --technique {how.name}",
+        )
+    if said.company is not None and said.performer is not None:
+        raise UsageError("say --vendor or --performed-by: one of the two")
+    if how.name == VENDOR_ERASE and said.company is None:
+        raise UsageError(f"{how.name} needs the vendor", hint="add --vendor NAME")
+    return how
 
 
 def _kind(name: str) -> Kind:
@@ -226,13 +263,13 @@ def _demand_valid(site: Site, row: Sanitization, *, accept: bool, reasons: Seque
 
 
 def _decide(site: Site, row: Sanitization, wanted: str, reasons: Sequence[str]) -> Sanitization:
-    body = {"sanitization": row.id, "decision": wanted, "method": row.method}
+    method = row.method if wanted == ACCEPTED else None
+    body = {"sanitization": row.id, "decision": wanted, "method": method}
     note = "; ".join(reasons) or None
     (made,) = record(site, [Event("sanitization.validated", body, note=note)])
     row.validation, row.validated_by = wanted, site.actor
     row.validated_at, row.validation_reasons = site.clock.now(), list(reasons)
-    if wanted == REJECTED:
-        row.method = None
+    row.method = method
     row.entries = [*row.entries, made.index]
     with site.catalog.transaction() as session:
         sanitizations.save(session, row)

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from orchestrator.actions import certificate_files as places
 from orchestrator.actions.certificate_ledger import SiteBook
@@ -21,21 +19,20 @@ from orchestrator.actions.certificate_steps import once
 from orchestrator.actions.record import Event
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.actions.vendor_terms import (
+    IMPORTED,
+    PROPOSED,
     read_serials,
     remarks_on,
     serial_key,
+    today,
     vendor_config,
     wanting,
 )
 from orchestrator.catalog import certificates as rows
-from orchestrator.catalog import media
+from orchestrator.catalog import media, sanitizations
 from orchestrator.catalog.certificate_tables import VendorCertificate, VendorSerial
 from orchestrator.errors import RefusedError, UsageError
 
-if TYPE_CHECKING:
-    from orchestrator.certificates.parts import Person, Vendor
-
-PROPOSED, IMPORTED = "proposed", "imported"
 LARGEST = 64 * 1024 * 1024
 
 
@@ -51,9 +48,10 @@ class Imported:
         refusals: Why it took a second person; empty if it did not.
         proposed_by: Who brought it.
         confirmed_by: Who let it pass; None if nobody had to.
-        matched: Serial numbers of media that we know.
-        never_ours: Serial numbers on it that no medium of ours has.
-        not_certified: Labels of media handed to this vendor that no certificate of it names.
+        matched: Serial numbers of media that we know, by the register or a recorded sanitization.
+        never_ours: Serial numbers on it that nothing of ours has.
+        not_certified: Labels of media handed to this vendor, and serial numbers recorded as
+            sanitized by it, that no certificate of it names.
         remarks: What else is to be known, such as an expired certification.
     """
 
@@ -95,7 +93,7 @@ def import_certificate(
     if not content or len(content) > LARGEST:
         raise UsageError("the vendor's certificate is empty or larger than 64 MiB")
     listed = read_serials(serials)
-    refusals = wanting(known, _today(site))
+    refusals = wanting(known, today(site))
     if refusals and not override:
         raise RefusedError(
             f"vendor {vendor}: {'; '.join(refusals)}",
@@ -157,46 +155,6 @@ def listing(site: Site) -> list[Imported]:
     with site.catalog.reading() as session:
         found = list(rows.vendor_certificates(session))
     return [_facts(site, row) for row in found]
-
-
-def printed(site: Site, certificate_id: str) -> Vendor:
-    """Return a vendor as our certificates name it, on the ground of its imported certificate.
-
-    Raises:
-        NotFoundError: There is no such certificate or vendor.
-        RefusedError: A second person has not confirmed it yet.
-    """
-    from orchestrator.actions.certify import person
-    from orchestrator.certificates.parts import Vendor
-
-    with site.catalog.reading() as session:
-        row = rows.vendor_certificate(session, certificate_id)
-    if row.state != IMPORTED:
-        raise RefusedError(
-            f"the vendor's certificate {row.id} waits for a second person",
-            hint=f"orchestrator --as ACTOR certificate confirm {row.id}",
-        )
-    known = vendor_config(site, row.vendor)
-    zone = site.config.timezone
-    overridden: tuple[Person, ...] = ()
-    if row.confirmed_by is not None and row.confirmed_at is not None:
-        overridden = (
-            person(site, row.proposed_by, "requested", row.proposed_at.astimezone(zone).date()),
-            person(site, row.confirmed_by, "approved", row.confirmed_at.astimezone(zone).date()),
-        )
-    return Vendor(
-        key=known.key,
-        name=known.name,
-        agreement_expires=known.expires,
-        certification=known.certification,
-        certification_expires=known.certification_expires,
-        certificate_sha256=row.sha256,
-        overridden_by=overridden,
-    )
-
-
-def _today(site: Site) -> date:
-    return site.clock.now().astimezone(site.config.timezone).date()
 
 
 def _serial_file(listed: list[str]) -> bytes:
@@ -271,6 +229,11 @@ def _facts(site: Site, row: VendorCertificate) -> Imported:
             if other.vendor == row.vendor and (other.state == IMPORTED or other.id == row.id)
             for one in rows.serials(session, other.id)
         }
+        recorded = {
+            serial_key(one.serial): one
+            for one in sanitizations.listing(session)
+            if one.serial is not None
+        }
         known = site.config.vendors.get(row.vendor)
         names = {name.casefold() for name in (row.vendor, known.name if known else row.vendor)}
         handed = [
@@ -288,12 +251,19 @@ def _facts(site: Site, row: VendorCertificate) -> Imported:
         refusals=list(row.refusals),
         proposed_by=row.proposed_by,
         confirmed_by=row.confirmed_by,
-        matched=[one.serial for one in listed if one.medium is not None],
-        never_ours=[one.serial for one in listed if one.medium is None],
+        matched=[one.serial for one in listed if one.medium or one.serial_key in recorded],
+        never_ours=[
+            one.serial for one in listed if not one.medium and one.serial_key not in recorded
+        ],
         not_certified=[
             one.label
             for one in handed
             if one.serial is None or serial_key(one.serial) not in certified
+        ]
+        + [
+            one.serial or key
+            for key, one in recorded.items()
+            if one.company == row.vendor and one.medium is None and key not in certified
         ],
-        remarks=remarks_on(known, _today(site)),
+        remarks=remarks_on(known, today(site)),
     )

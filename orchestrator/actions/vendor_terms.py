@@ -1,4 +1,4 @@
-"""What a vendor's agreement is worth on a day, and how lists of serial numbers are read."""
+"""What a vendor's agreement is worth on a day, how it is printed, and lists of serial numbers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import certificate_files as places
 from orchestrator.actions.site import Site
-from orchestrator.errors import NotFoundError, UsageError
+from orchestrator.catalog import certificates as rows
+from orchestrator.errors import NotFoundError, RefusedError, UsageError
 
 if TYPE_CHECKING:
+    from orchestrator.catalog.certificate_tables import VendorCertificate
+    from orchestrator.certificates.parts import Person, Vendor
     from orchestrator.config.issuing import Vendor as VendorConfig
+
+PROPOSED, IMPORTED = "proposed", "imported"
+"""States of a vendor's certificate."""
 
 MOST_SERIALS = 10_000
 
@@ -44,6 +50,96 @@ def wanting(vendor: VendorConfig, today: date) -> list[str]:
     if vendor.expires < today:
         found.append(f"the agreement has expired on {vendor.expires}")
     return found
+
+
+def demand_terms(site: Site, key: str, serial: str | None) -> VendorConfig:
+    """Refuse the work of a vendor without a valid agreement, unless two people let it pass.
+
+    Args:
+        site: The site.
+        key: The vendor's table in the site file.
+        serial: Serial number of the medium; None if it has none.
+
+    Raises:
+        NotFoundError: The site file does not know the vendor.
+        RefusedError: The agreement is wanting, and no certificate of the vendor that names this
+            serial number was confirmed by a second person.
+    """
+    known = vendor_config(site, key)
+    refusals = wanting(known, today(site))
+    if refusals:
+        there = certificate_for(site, key, serial)
+        if there is None or there.confirmed_by is None:
+            raise RefusedError(
+                f"vendor {key}: {'; '.join(refusals)}",
+                hint="renew the agreement, or bring the vendor's certificate: "
+                f"orchestrator certificate import FILE --vendor {key} --serials LIST --override",
+            )
+    return known
+
+
+def certificate_for(site: Site, key: str, serial: str | None) -> VendorCertificate | None:
+    """Return the newest imported certificate of a vendor that names a serial number."""
+    if serial is None:
+        return None
+    with site.catalog.reading() as session:
+        of_vendor = {
+            one.id: one
+            for one in rows.vendor_certificates(session)
+            if one.vendor == key and one.state == IMPORTED
+        }
+        named = {
+            one.certificate_id
+            for one in rows.serials(session)
+            if one.serial_key == serial_key(serial)
+        }
+    return next((one for name, one in reversed(of_vendor.items()) if name in named), None)
+
+
+def printed(site: Site, key: str, serial: str | None, *, name: str) -> Vendor:
+    """Return a vendor as our certificates name it, with its own certificate of the medium, if any.
+
+    Args:
+        site: The site.
+        key: The vendor's table in the site file; it may be gone by now.
+        serial: Serial number of the medium; None if it has none.
+        name: The vendor's name as it was recorded.
+
+    Raises:
+        UsageError: The site file does not know who let the vendor pass.
+    """
+    from orchestrator.actions.certify import person
+    from orchestrator.certificates.parts import Vendor
+
+    known = site.config.vendors.get(key)
+    there = certificate_for(site, key, serial)
+    zone = site.config.timezone
+    overridden: tuple[Person, ...] = ()
+    if there is not None and there.confirmed_by is not None and there.confirmed_at is not None:
+        overridden = (
+            person(site, there.proposed_by, "requested", there.proposed_at.astimezone(zone).date()),
+            person(
+                site, there.confirmed_by, "approved", there.confirmed_at.astimezone(zone).date()
+            ),
+        )
+    return Vendor(
+        key=key,
+        name=name,
+        agreement_expires=known.expires if known is not None and _on_file(known) else None,
+        certification=known.certification if known is not None else None,
+        certification_expires=known.certification_expires if known is not None else None,
+        certificate_sha256=there.sha256 if there is not None else None,
+        overridden_by=overridden,
+    )
+
+
+def _on_file(vendor: VendorConfig) -> bool:
+    return vendor.agreement is not None and vendor.agreement.is_file()
+
+
+def today(site: Site) -> date:
+    """Return the date in the site's zone."""
+    return site.clock.now().astimezone(site.config.timezone).date()
 
 
 def read_serials(path: Path) -> list[str]:

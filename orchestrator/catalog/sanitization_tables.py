@@ -30,6 +30,7 @@ class Sanitization(Row, table=True):
     size_bytes: int | None = big(default=None)
     medium: str | None = Field(default=None, index=True)
     property_number: str | None = None
+    media_source: str | None = None
     destination: str | None = None
     required: str | None = None
     conditions: list[str] = json(list)
@@ -42,6 +43,7 @@ class Sanitization(Row, table=True):
     run_id: str | None = None
     performed_by: str | None = None
     performer: str | None = None
+    company: str | None = None
     started_at: dt.datetime | None = None
     ended_at: dt.datetime | None = None
     tool: str | None = None

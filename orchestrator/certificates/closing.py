@@ -56,7 +56,7 @@ def common(act: dict[str, Any], zone: Zone) -> list[Block]:
     return [
         _verification(act["verification"], zone),
         *([_validation(act["validation"])] if act["validation"] is not None else []),
-        _residual(act["residual"]),
+        _residual(act),
         {"title": "What this certificate does not claim", "items": act["not_claimed"]},
         *_evidence(act),
     ]
@@ -91,16 +91,27 @@ def _validation(one: dict[str, Any]) -> Block:
     }
 
 
-def _residual(left: list[dict[str, Any]]) -> Block:
+def _residual(act: dict[str, Any]) -> Block:
     block: Block = {"title": "Residual copies"}
+    left = act["residual"]
     if not left:
-        return {**block, "text": "None is known."}
+        return {**block, "text": _none_left(act)}
     rows = [
         [one["where"], one["what"], maybe_date(one["until"]) or UNKNOWN, one["then"]]
         for one in left
     ]
     head = ["Where", "In which form", "Until", "Then"]
     return {**block, "table": {"head": head, "widths": [2, 4, 2, 4], "rows": rows}}
+
+
+def _none_left(act: dict[str, Any]) -> str:
+    if "medium" not in act:
+        return "None is known."
+    if act["validation"]["result"] == "rejected":
+        return "The outcome was not accepted: the medium counts as still holding its data."
+    if any(act["held"].values()):
+        return "On other media, by intention: what this one held is kept as named above."
+    return "Other media were not looked at: this certificate is about one medium."
 
 
 def _evidence(act: dict[str, Any]) -> list[Block]:
@@ -125,6 +136,6 @@ def _person(one: dict[str, Any]) -> dict[str, str]:
         "name": one["name"],
         "title": ", ".join(present((one["title"], one["organization"]))),
         "date": date_of(one["date"]),
-        "place": one["place"] or UNKNOWN,
-        "contact": one["contact"] or UNKNOWN,
+        "place": one["place"] or f"place {UNKNOWN}",
+        "contact": one["contact"] or f"contact {UNKNOWN}",
     }

@@ -68,11 +68,13 @@ class Held:
         repositories: Repository names.
         snapshots: Full snapshot ids.
         keys: Ids of the keys that open what was on it.
+        elsewhere: Where the same snapshots are kept, each with the day on which that was proven.
     """
 
     repositories: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

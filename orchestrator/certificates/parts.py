@@ -15,7 +15,14 @@ Basis = Literal["measured", "attested"]
 
 Method = Literal["clear", "purge", "destroy"]
 Part = Literal[
-    "requested", "approved", "performed", "verified", "validated", "witnessed", "concurred"
+    "requested",
+    "approved",
+    "performed",
+    "recorded",
+    "verified",
+    "validated",
+    "witnessed",
+    "concurred",
 ]
 Answer = Literal["yes", "no", "unknown"]
 

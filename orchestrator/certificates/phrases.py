@@ -35,6 +35,7 @@ PARTS = {
     "requested": "Requested by",
     "approved": "Approved by",
     "performed": "Performed by",
+    "recorded": "Recorded by",
     "verified": "Verified by",
     "validated": "Validated by",
     "witnessed": "Witnessed by",

@@ -59,13 +59,13 @@ def _people(act: Act) -> Iterator[str]:
         if not judges:
             yield "nobody is named who validated the outcome"
         if any(_same(one, other) for one in judges for other in act.persons if _worked(other)):
-            yield "who performed the work must not validate it"
+            yield "who did or recorded the work must not validate it"
         if act.validation.result == "rejected" and not act.validation.reasons:
             yield "a rejection needs a reason"
 
 
 def _worked(person: Person) -> bool:
-    return person.part == "performed"
+    return person.part in ("performed", "recorded")
 
 
 def _same(one: Person, other: Person) -> bool:

@@ -177,6 +177,7 @@ def _held(held: dict[str, Any]) -> list[Block]:
                 ["Repositories", ", ".join(held["repositories"]) or "none"],
                 ["Snapshots", f"{len(held['snapshots'])}, listed in the attached record"],
                 ["Keys", ", ".join(held["keys"]) or "none"],
+                ["The same is kept on", "; ".join(held["elsewhere"]) or UNKNOWN],
             ],
         }
     ]

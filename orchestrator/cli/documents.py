@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.actions.replicas import CopyResult
     from orchestrator.actions.replicate import StoreReplication
     from orchestrator.actions.status import SiteStatus, StoreStatus
+    from orchestrator.catalog.sanitization_tables import Sanitization
     from orchestrator.errors import OrchestratorError
 
 WORST = ("succeeded", "partial", "interrupted", "refused", "failed")
@@ -168,3 +169,48 @@ def _error(error: OrchestratorError | None) -> dict[str, Any] | None:
     if error is None:
         return None
     return {"error": type(error).__name__, "message": error.message, "exit_code": error.exit_code}
+
+
+def sanitization(row: Sanitization) -> dict[str, Any]:
+    """Return a sanitization as JSON values."""
+    return {
+        "sanitization": row.id,
+        "state": row.state,
+        "method": row.method,
+        "technique": row.technique,
+        "verification": row.verification,
+        "validation": row.validation,
+        "basis": row.basis,
+        "device": row.device,
+        "kind": row.kind,
+        "serial": row.serial,
+        "manufacturer": row.vendor,
+        "model": row.model,
+        "size_bytes": row.size_bytes,
+        "medium": row.medium,
+        "property_number": row.property_number,
+        "source": row.media_source,
+        "destination": row.destination,
+        "required": row.required,
+        "conditions": row.conditions,
+        "proposed_by": row.proposed_by,
+        "proposed_at": row.proposed_at,
+        "decided_by": row.decided_by,
+        "decided_at": row.decided_at,
+        "performed_by": row.performer or row.performed_by,
+        "vendor": row.company,
+        "started_at": row.started_at,
+        "ended_at": row.ended_at,
+        "tool": row.tool,
+        "tool_version": row.tool_version,
+        "reasons": row.reasons,
+        "flags": row.flags,
+        "measured": row.measured,
+        "reject_conditions": row.measured.get("reject_conditions") or [],
+        "evidence": row.evidence,
+        "validated_by": row.validated_by,
+        "validated_at": row.validated_at,
+        "validation_reasons": row.validation_reasons,
+        "certificate": row.certificate,
+        "ledger": row.entries,
+    }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli import render
+from orchestrator.cli import documents, render
 from orchestrator.cli.boundary import ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
 from orchestrator.errors import OrchestratorError, UsageError
@@ -70,6 +70,7 @@ def probe(invocation: Invocation, device: Path) -> None:
 @click.option("--approved", metavar="ID", help="Do what was proposed and approved.")
 @click.option("--required", type=_LEVEL, help="The method the organization asks for.")
 @click.option("--property", "number", help="The organization's own number of the medium.")
+@click.option("--source", help="The user or the computer the medium comes from.")
 @click.option("--destination", help="Where the medium goes afterwards.")
 @click.option(
     "--attest",
@@ -110,6 +111,7 @@ def run(
         technique,
         required=more["required"],
         property_number=more["number"],
+        media_source=more["source"],
         destination=more["destination"],
         conditions=more["attest"],
     )
@@ -147,9 +149,12 @@ def refuse(invocation: Invocation, name: str, reason: str) -> None:
 @click.option("--medium", help="Label or id, if it is one of the register.")
 @click.option("--serial", help="Serial number on the medium.")
 @click.option("--model", help="Model on the medium.")
+@click.option("--manufacturer", help="Manufacturer on the medium.")
+@click.option("--source", help="The user or the computer the medium comes from.")
 @click.option("--property", "number", help="The organization's own number of the medium.")
-@click.option("--performed-by", help="Who did it, if not you: a person's or a vendor's name.")
-@click.option("--at", type=click.DateTime(), help="When, in UTC.  [default: now]")
+@click.option("--performed-by", help="Who did it, if not you: a person's name.")
+@click.option("--vendor", help="Which vendor did it, by its table in the site file.")
+@click.option("--at", type=click.DateTime(), help="When, in the site's time zone.  [default: now]")
 @click.option("--tool", help="Machine that was used.")
 @click.option("--destination", help="Where the remains went.")
 @click.option("--required", type=_LEVEL, help="The method the organization asks for.")
@@ -162,8 +167,6 @@ def refuse(invocation: Invocation, name: str, reason: str) -> None:
 @pass_invocation
 def record_act(invocation: Invocation, /, **said: Any) -> None:
     """Record what a person or vendor did to a medium; it is shown as attested."""
-    from datetime import UTC
-
     from orchestrator.actions import sanitize_record
 
     site = invocation.open_site()
@@ -172,11 +175,14 @@ def record_act(invocation: Invocation, /, **said: Any) -> None:
     attested = sanitize_record.Attested(
         technique=said["technique"],
         kind=said["kind"],
-        ended_at=at.replace(tzinfo=UTC) if at is not None else site.clock.now(),
+        ended_at=at.replace(tzinfo=site.config.timezone) if at is not None else site.clock.now(),
         performer=said["performed_by"],
+        company=said["vendor"],
         medium=said["medium"],
         serial=said["serial"],
         model=said["model"],
+        manufacturer=said["manufacturer"],
+        media_source=said["source"],
         property_number=said["number"],
         tool=said["tool"],
         destination=said["destination"],
@@ -188,23 +194,23 @@ def record_act(invocation: Invocation, /, **said: Any) -> None:
 
 @sanitize.command()
 @click.argument("name", metavar="ID")
-@click.option("--accept", "decision", flag_value="accept", help="The organization accepts it.")
-@click.option("--reject", "decision", flag_value="reject", help="The organization rejects it.")
+@click.option("--accept", is_flag=True, help="The organization accepts it.")
+@click.option("--reject", is_flag=True, help="The organization rejects it.")
 @click.option("--reason", multiple=True, help="Why; no patient's name in it.")
 @pass_invocation
 def validate(
-    invocation: Invocation, name: str, reason: tuple[str, ...], decision: str | None
+    invocation: Invocation, name: str, reason: tuple[str, ...], accept: bool, reject: bool
 ) -> None:
     """Accept or reject an outcome, as a person who did not do it; then it is certified."""
     from orchestrator.actions import sanitize_record
 
-    if decision is None:
-        raise UsageError("say --accept or --reject")
+    if accept == reject:
+        raise UsageError("say --accept or --reject: one of the two")
     site = invocation.open_site()
     site.demand_role("compliance", "custodian")
     _show(
         invocation,
-        sanitize_record.validate(site, name, accept=decision == "accept", reasons=reason),
+        sanitize_record.validate(site, name, accept=accept, reasons=reason),
     )
 
 
@@ -226,7 +232,7 @@ def list_all(invocation: Invocation) -> None:
 
     rows = action.listing(invocation.open_site())
     if invocation.as_json:
-        render.show_json({"sanitizations": [document(row) for row in rows]})
+        render.show_json({"sanitizations": [documents.sanitization(row) for row in rows]})
         return
     render.table(
         ["id", "medium", "technique", "state", "method", "verification", "validation"],
@@ -245,49 +251,8 @@ def list_all(invocation: Invocation) -> None:
     )
 
 
-def document(row: Sanitization) -> dict[str, Any]:
-    """Return a sanitization as JSON values."""
-    return {
-        "sanitization": row.id,
-        "state": row.state,
-        "method": row.method,
-        "technique": row.technique,
-        "verification": row.verification,
-        "validation": row.validation,
-        "basis": row.basis,
-        "device": row.device,
-        "kind": row.kind,
-        "serial": row.serial,
-        "model": row.model,
-        "size_bytes": row.size_bytes,
-        "medium": row.medium,
-        "property_number": row.property_number,
-        "required": row.required,
-        "conditions": row.conditions,
-        "proposed_by": row.proposed_by,
-        "proposed_at": row.proposed_at,
-        "decided_by": row.decided_by,
-        "decided_at": row.decided_at,
-        "performed_by": row.performer or row.performed_by,
-        "started_at": row.started_at,
-        "ended_at": row.ended_at,
-        "tool": row.tool,
-        "tool_version": row.tool_version,
-        "reasons": row.reasons,
-        "flags": row.flags,
-        "measured": row.measured,
-        "reject_conditions": row.measured.get("reject_conditions") or [],
-        "evidence": row.evidence,
-        "validated_by": row.validated_by,
-        "validated_at": row.validated_at,
-        "validation_reasons": row.validation_reasons,
-        "certificate": row.certificate,
-        "ledger": row.entries,
-    }
-
-
 def _show(invocation: Invocation, row: Sanitization) -> None:
-    found = document(row)
+    found = documents.sanitization(row)
     if invocation.as_json:
         render.show_json(found)
         return
@@ -304,6 +269,8 @@ def _show(invocation: Invocation, row: Sanitization) -> None:
         render.say(f"next, another person: orchestrator sanitize approve {row.id}")
     elif row.state == "approved":
         render.say(f"next: orchestrator sanitize run --approved {row.id}")
+    elif row.state in ("executed", "recorded") and row.validation == "pending":
+        render.say(f"next, another person: orchestrator sanitize validate {row.id}")
 
 
 def _plain(value: Any) -> Any:

@@ -25,6 +25,9 @@ CONDITIONS: dict[Condition, str] = {
 }
 """What only a person can know before a cryptographic erase, and must attest to."""
 
+VENDOR_ERASE = "vendor-erase"
+"""What a vendor did in its own way."""
+
 _DISKS: frozenset[Kind] = frozenset(
     {"hdd", "ata_ssd", "nvme", "scsi_hdd", "scsi_ssd", "usb_flash", "virtual", "loop"}
 )
@@ -200,7 +203,7 @@ _TABLE = (
         )
     ),
     Technique(
-        "vendor-erase",
+        VENDOR_ERASE,
         "erasure by a vendor",
         _PHYSICAL,
         _always("clear"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import custody, media, retire
+from orchestrator.actions import custody, media, retire, sanitize_record
 from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.clock import SystemClock
@@ -46,6 +46,11 @@ def test_retiring_ties_what_a_medium_held_and_custody_shows_its_gaps(
             f"{shown['custody'][1]['at'][:16].replace('T', ' ')} UTC: "
             "received, and nobody had released it"
         ]
+        (now,) = [one for one in lab.ask("medium", "list")["media"] if one["label"] == "blue"]
+        assert (now["holder"], now["location"]) == ("it", None)
+        about = lab.ask("ledger", "list", "--medium", "red")["entries"]
+        assert {"medium.registered", "medium.released"} <= {one["type"] for one in about}
+        assert lab.run("ledger", "list", "--medium", "nosuch", expect=10).error["hint"]
         with lab.opened() as site:
             site.actor = "it"
             red = media.find(site, "red")
@@ -65,3 +70,15 @@ def test_retiring_ties_what_a_medium_held_and_custody_shows_its_gaps(
             told = [one for one in entries(site) if str(one["type"]).startswith("medium.retire")]
             assert [one["type"] for one in told][:2] == ["medium.retire", "medium.retire.done"]
             assert told[1]["snapshots"] == len(held) > 0
+            slip = tmp_path / "slip"
+            slip.write_bytes(b"red was shredded")
+            said = sanitize_record.Attested(
+                "shred", "hdd", ended_at=site.clock.now(), medium="red", evidence={"slip": slip}
+            )
+            row = sanitize_record.attest(site, said)
+            site.actor = "privacy"
+            row = sanitize_record.validate(site, row.id, accept=True, reasons=())
+        kept = lab.ask("certificate", "show", row.certificate)["record"]["act"]["held"]
+        assert kept["repositories"] == ["xrays"]
+        assert {one.split()[1].strip(",") for one in kept["elsewhere"]} <= {"disk", "rotation"}
+        assert kept["elsewhere"]

@@ -105,6 +105,8 @@ def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device
     ]
     validate = ("sanitize", "validate", name, "--accept")
     assert "may not validate" in site.run("--as", "it", *validate, expect=5).error["message"]
+    both = site.run("--as", "privacy", *validate, "--reject", "--reason", "both", expect=2)
+    assert "one of the two" in both.error["message"]
     # A loop device is a file on another medium: who accepts that must say why.
     assert "scope" in site.run("--as", "privacy", *validate, expect=2).error["message"]
     accepted = site.ask("--as", "privacy", *validate, "--reason", "a test image")
@@ -117,6 +119,28 @@ def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device
     story += ["sanitization.run.done", "sanitization.validated"]
     assert [one for one in types if one.startswith("sanitization")] == story
     assert "certificate.issued" in types
+    act = site.ask("certificate", "show", accepted["certificate"])["record"]["act"]
+    assert [one["part"] for one in act["persons"]] == [
+        "requested",
+        "approved",
+        "performed",
+        "verified",
+        "validated",
+    ]
+
+    # A day that a person writes is a day of the site's zone, also on the certificate.
+    shred = ("sanitize", "record", "--technique", "shred", "--kind", "hdd", "--serial", "S1")
+    told = site.ask("--as", "it", *shred, "--at", "2026-01-20")
+    assert told["ended_at"] == "2026-01-20T06:00:00+00:00"
+    rejected = site.ask(
+        "--as", "privacy", "sanitize", "validate", told["sanitization"], "--reject", "--reason", "x"
+    )
+    act = site.ask("certificate", "show", rejected["certificate"])["record"]["act"]
+    assert {one["date"] for one in act["persons"] if one["part"] == "performed"} == {"2026-01-20"}
+    with site.opened() as opened:
+        stored = opened.ledger.log.reader().entry(rejected["ledger"][-1])
+    assert json.loads(stored)["decision"] == "rejected"
+    assert json.loads(stored).get("method") is None
 
 
 def test_discarding_reaches_no_method(site: Site, device: str) -> None:

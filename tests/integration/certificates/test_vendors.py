@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.actions import sanitize_certificate, sanitize_record, vendor_terms
 from orchestrator.actions import vendor_certificates as vendors
 from orchestrator.actions.site import Site
 from orchestrator.catalog import media
@@ -113,8 +114,8 @@ def test_an_override_takes_two_people_and_is_printed(
     proposed = bring(site, paper, override=True)
     assert proposed.state == "proposed"
     assert entries_of(site) == []
-    with pytest.raises(RefusedError, match="waits for a second person"):
-        vendors.printed(site, proposed.id)
+    with pytest.raises(RefusedError, match="has expired"):
+        vendor_terms.demand_terms(site, "shred", "WD-1")
     with pytest.raises(RefusedError, match="somebody else confirms"):
         vendors.confirm(site, proposed.id)
     with pytest.raises(RefusedError, match="takes the role compliance"):
@@ -126,7 +127,11 @@ def test_an_override_takes_two_people_and_is_printed(
     (made,) = entries_of(site)
     assert (made.body["proposed_by"], made.body["overridden_by"]) == ("privacy", "owner")
     assert made.actor == "owner"
-    shown = vendors.printed(site, proposed.id)
+    assert vendor_terms.demand_terms(site, "shred", "wd1").name == "Shredding & Sons"
+    with pytest.raises(RefusedError, match="has expired"):  # not on that certificate
+        vendor_terms.demand_terms(site, "shred", "WD-77")
+    shown = vendor_terms.printed(site, "shred", "WD-1", name="Shredding & Sons")
+    assert shown.certificate_sha256 == done.sha256
     assert [one.name for one in shown.overridden_by] == ["P. Rivacy", "Cy Castillo"]
     with pytest.raises(RefusedError, match="imported already"):
         vendors.confirm(opened("owner", more=EXPIRED), proposed.id)
@@ -192,3 +197,48 @@ def test_an_agreement_holds_to_the_end_of_its_last_day(opened: OpenSite, folder:
     vendor = vendors.vendor_config(opened(more=GOOD), "shred")
     assert vendors.wanting(vendor, dt.date(2999, 12, 31)) == []
     assert vendors.wanting(vendor, dt.date(3000, 1, 1)) != []
+
+
+def test_work_of_a_vendor_stands_on_its_agreement_and_its_certificate(
+    opened: OpenSite, paper: dict[str, Path], folder: Path
+) -> None:
+    site = opened("it", more=GOOD)
+    now = site.clock.now()
+    act = sanitize_record.Attested(
+        "shred", "hdd", ended_at=now, serial="ZZ-9", company="shred", manufacturer="Seagate",
+        media_source="X-ray room", tool="mill", evidence={"slip": paper["file"]},
+    )  # fmt: skip
+    with pytest.raises(UsageError, match="needs the vendor"):
+        sanitize_record.attest(
+            site, sanitize_record.Attested("vendor-erase", "hdd", ended_at=now, serial="ZZ-9")
+        )
+    with pytest.raises(RefusedError, match="has expired"):
+        sanitize_record.attest(opened("it", more=EXPIRED), act)
+    site = opened("it", more=GOOD)
+    row = sanitize_record.attest(site, act)
+    assert vendors.listing(site) == []
+    found = bring(site, paper)
+    # What we recorded ourselves is ours, although the register of media does not know it.
+    assert (found.matched, found.never_ours) == (["ZZ-9"], ["WD-1", "wd 2"])
+    site = opened("privacy", more=GOOD)
+    row = sanitize_record.validate(site, row.id, accept=True, reasons=())
+    made = sanitize_certificate.act_of(site, row)
+    assert made.vendor is not None
+    assert (made.vendor.key, made.vendor.agreement_expires) == ("shred", dt.date(2999, 12, 31))
+    assert made.vendor.certificate_sha256 == found.sha256
+    assert (made.medium.manufacturer, made.medium.media_source) == ("Seagate", "X-ray room")
+    parts = {one.part: one.name for one in made.persons}
+    assert parts == {
+        "performed": "Shredding & Sons", "recorded": "I. T.", "validated": "P. Rivacy"
+    }  # fmt: skip
+
+
+def test_a_vendors_work_without_its_certificate_is_shown(
+    opened: OpenSite, paper: dict[str, Path]
+) -> None:
+    site = opened("it", more=GOOD)
+    act = sanitize_record.Attested(
+        "shred", "hdd", ended_at=site.clock.now(), serial="QQ-1", company="shred"
+    )
+    sanitize_record.attest(site, act)
+    assert bring(site, paper).not_certified == ["QQ-1"]

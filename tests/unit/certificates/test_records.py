@@ -5,11 +5,13 @@ import dataclasses
 import datetime as dt
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.certificates import encoding, rules, schema, wording
-from orchestrator.certificates.details import HiddenArea
+from orchestrator.certificates import closing, encoding, rules, schema, wording
+from orchestrator.certificates.details import Held, HiddenArea
+from orchestrator.certificates.phrases import Zone
 from orchestrator.certificates.record import Act, document, subject_of
 from orchestrator.errors import DamageError, EngineError, RefusedError, UsageError
 from tests.support import certificate_records as acts
@@ -242,3 +244,24 @@ def test_the_committed_schema_is_the_one_that_is_packed() -> None:
     found = schema.schema()
     assert found["$schema"].endswith("2020-12/schema")
     assert json.loads(json.dumps(found)) == found
+
+
+def residual_text(act: Act) -> str:
+    record = record_of(act)
+    blocks = closing.common(record["act"], Zone(ZoneInfo("UTC")))
+    (block,) = [one for one in blocks if one["title"] == "Residual copies"]
+    return str(block["text"])
+
+
+def test_no_page_says_that_nothing_is_left_where_nobody_looked() -> None:
+    base = acts.sanitization()
+    assert "kept as named above" in residual_text(base)
+    assert "not looked at" in residual_text(dataclasses.replace(base, held=Held()))
+    assert "still holding its data" in residual_text(acts.rejected())
+
+
+def test_who_recorded_the_work_of_others_must_not_validate_it() -> None:
+    base = acts.sanitization()
+    recorded = acts.person("recorded", "Bo Bauer", "Compliance officer")
+    act = dataclasses.replace(base, persons=(*base.persons, recorded))
+    assert "recorded the work must not validate it" in refused(act)
