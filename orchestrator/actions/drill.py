@@ -245,6 +245,8 @@ def _note_stored_files(result: DrillResult, view: EngineView) -> None:
     if view.lens is None:
         return
     suspects = view.suspicious or 0
+    if result.snapshot is None and not suspects and not view.lens.bad_files:
+        return  # nothing of it was read: that proves nothing
     if suspects and result.as_of is not None:
         # That is why somebody looks at an earlier time.
         result.remarks.append(

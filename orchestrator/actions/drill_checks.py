@@ -89,11 +89,28 @@ def manifest(problems: list[str], expectation: Expectation | None) -> Check:
     )
 
 
-def restored(message: str | None, *, damage: bool) -> Check:
-    """Say whether restic brought back what it was asked for."""
+def restored(message: str | None, *, damage: bool, advice: str | None = None) -> Check:
+    """Say whether restic brought back what it was asked for.
+
+    Args:
+        message: What went wrong; None for nothing.
+        damage: Whether stored bytes are not what they must be.
+        advice: What to do; None for what heals a copy, if it is damage.
+    """
     if message is None:
         return Check(RESTORE, "passed", "restic restored without an error")
-    return Check(RESTORE, "failed", message, damage=damage, advice=_HEAL if damage else None)
+    told = advice or (_HEAL if damage else None)
+    return Check(RESTORE, "failed", message, damage=damage, advice=told)
+
+
+def nothing_held(*, earlier: bool) -> Check:
+    """Say that there was no complete snapshot, now or at the earlier time asked for."""
+    message = "the copy holds no complete snapshot to restore"
+    advice = "bring the copy up to date with `orchestrator backup` or `orchestrator replicate`"
+    if earlier:
+        message = "the copy held no complete snapshot at that time"
+        advice = "see `orchestrator snapshots` for the times there are"
+    return restored(message, damage=False, advice=advice)
 
 
 def compared(expectation: Expectation, found: Findings) -> list[Check]:

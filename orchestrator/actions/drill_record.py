@@ -61,7 +61,7 @@ def give_up(result: DrillResult, error: OrchestratorError) -> None:
     Damage is a finding, not a hindrance: the copy was there and could not be restored.
     """
     if isinstance(error, DamageError):
-        result.checks.append(drill_checks.restored(error.message, damage=True))
+        result.checks.append(drill_checks.restored(error.message, damage=True, advice=error.hint))
         result.verdict, result.reason, result.exit_code = judge(result)
         return
     result.verdict = "could_not_run"

@@ -153,9 +153,7 @@ class DrillWork:
             seed=known.seed,
         )
         if chosen is None:
-            result.checks.append(
-                checks.restored("the copy holds no complete snapshot to restore", damage=False)
-            )
+            result.checks.append(checks.nothing_held(earlier=result.as_of is not None))
         return chosen
 
     def _ask(self, engine: Repository) -> list[Held]:
@@ -253,17 +251,25 @@ class DrillWork:
             along.take(path)
 
         trouble: OrchestratorError | None = None
+        # Until restic ends it writes, after that nobody may: what is touched later is read again.
+        ends_ns: list[int] = []
         with ReadingAlong(
             box.files,
             expected=files,
             on_read=lambda done: site.progress.advance("files restored", done, files),
         ) as along:
             try:
-                engine.restore(chosen.id, box.files, include=include, exclude=exclude, on_file=take)
+                engine.restore(
+                    chosen.id,
+                    box.files,
+                    include=include,
+                    exclude=exclude,
+                    on_file=take,
+                    on_end=lambda: ends_ns.append(ended_ns(box.root)),
+                )
             except (DamageError, NotFoundError) as error:
                 self._look()
                 trouble = error
-        until_ns = ended_ns(box.root)
         self._result.checks.append(
             checks.restored(trouble.message if trouble else None, damage=trouble is not None)
         )
@@ -276,7 +282,7 @@ class DrillWork:
             Restored(
                 box.files,
                 along.seen,
-                until_ns,
+                ends_ns[0] if ends_ns else 0,
                 self._known.suppressed or frozenset(),
                 self._known.pseudonyms().study,
             ),

@@ -245,6 +245,7 @@ def _remove(root: Path, *, overwrite: bool) -> str:
     """Remove a marked folder; the marker goes last, so that a second attempt finds it."""
     if not (root / MARKER).is_file():
         raise RefusedError("a folder without the drill's marker is not removed")
+    held = (root / FILES).is_dir() and any((root / FILES).iterdir())
     why_not = why_not_overwritten(root) if overwrite else "the site file says so"
     try:
         for name in os.listdir(root):
@@ -258,6 +259,8 @@ def _remove(root: Path, *, overwrite: bool) -> str:
             f"{(error.strerror or 'unknown').lower()}",
             hint="orchestrator doctor; remove the folder by hand",
         ) from None
+    if not held:
+        return "Nothing was restored, so there was nothing to remove."
     if why_not is None:
         return "The restored data was overwritten with zeros and removed."
     return f"The restored data was removed, but not overwritten: {why_not}."

@@ -182,17 +182,17 @@ def _show(facts: DrillFacts) -> None:
     render.say(f"drill {result.drill}: {render.colour(verdict)}")
     if result.reason:
         render.say(f"  {result.reason}")
-    snapshot = f"snapshot {result.snapshot[:8]}" if result.snapshot else "no snapshot"
+    snapshot = "no snapshot"
+    if result.snapshot is not None:
+        snapshot = f"snapshot {result.snapshot[:8]} of {render.cell(result.snapshot_at)}"
+    render.say(f"  store {result.store}, copy {result.copy}, scope {result.scope}, {snapshot}")
     render.say(
-        f"  store {result.store}, copy {result.copy}, scope {result.scope}, {snapshot} of "
-        f"{render.cell(result.snapshot_at)}"
+        f"  files verified: {result.files}, {render.size(result.bytes)}; "
+        f"studies verified: {result.studies}"
     )
-    render.say(
-        f"  {result.files} files, {render.size(result.bytes)}, {result.studies} studies verified"
-    )
-    render.table(
-        ["check", "state", "detail"], [[one.name, one.state, one.detail] for one in result.checks]
-    )
+    if result.checks:
+        rows = [[one.name, one.state, one.detail] for one in result.checks]
+        render.table(["check", "state", "detail"], rows)
     for one in result.checks:
         if one.advice:
             render.say(f"  {one.name}: {one.advice}")
@@ -220,6 +220,8 @@ def _show_objectives(result: DrillResult) -> None:
         f"{render.colour(met[rto.met])}"
     )
     gap = f"largest gap in {rpo.period_days} days {_time(rpo.largest_gap_s)}"
+    if rpo.measured_s is not None and rpo.largest_gap_s is None:
+        gap = f"no two snapshots to tell a gap in {rpo.period_days} days"
     render.say(
         f"  RPO: target {_time(rpo.target_s)}, newest snapshot {_time(rpo.measured_s)} old, "
         f"{gap}: {render.colour(met[rpo.met])}"

@@ -32,6 +32,8 @@ TEXT_NAME = "recovery-kit.txt"
 PAGE_NAME = "recovery-kit.html"
 
 _LARGEST = 1 << 20
+_WHICH = f"name the kit's text file, such as {TEXT_NAME}, or one typed from the print"
+_RETYPE = "compare the block with the printed one, or take another copy of the kit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +90,11 @@ def load_kit(path: Path) -> KitContents:
         raise CredentialError(f"{path} may not be read: access refused") from None
     except OSError as error:
         why = (error.strerror or "unknown error").lower()
-        raise UsageError(f"the recovery kit {path} cannot be read: {why}") from None
+        raise UsageError(f"the recovery kit {path} cannot be read: {why}", hint=_WHICH) from None
     except UnicodeDecodeError:
-        raise DamageError(f"{path} is no recovery kit: it is not text") from None
+        raise DamageError(
+            f"the file {path} is no recovery kit: it is not text", hint=_WHICH
+        ) from None
     if BEGIN in text and END in text:
         text = text.split(BEGIN, 1)[1].split(END, 1)[0]
     try:
@@ -98,11 +102,13 @@ def load_kit(path: Path) -> KitContents:
         found = body["kit"]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise DamageError(
-            f"{path} is no recovery kit, or its block is damaged",
-            hint=f"the block lies between {BEGIN} and {END}; compare it with the printed one",
+            f"the file {path} is no recovery kit, or its block is damaged",
+            hint=f"{_WHICH}; the block lies between {BEGIN} and {END}",
         ) from None
     if found != FORMAT:
-        raise DamageError(f"{path}: kit format {found!r} is not known; use a newer release")
+        raise DamageError(
+            f"the kit {path} has the unknown format {found!r}", hint="use a newer release"
+        )
     return _read(body, path)
 
 
@@ -141,12 +147,15 @@ def _read(body: dict[str, Any], path: Path) -> KitContents:
         )
         wrong = [] if whole else _mistyped(body, contents)
     except (KeyError, TypeError, ValueError, AttributeError):
-        raise DamageError(f"{path}: the recovery kit's block is not whole") from None
+        raise DamageError(
+            f"the recovery kit {path} has a block that is not whole", hint=_RETYPE
+        ) from None
     if not whole:
         where = f": look at {', '.join(wrong)}" if wrong else ""
         raise DamageError(
-            f"{path}: the recovery kit's checksum is wrong, so a character of it is{where}",
-            hint="compare the block with the printed one",
+            f"the file {path}: the recovery kit's checksum is wrong, "
+            f"so a character of it is{where}",
+            hint=_RETYPE,
         )
     return contents
 

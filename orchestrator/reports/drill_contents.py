@@ -226,7 +226,7 @@ def _ended(result: DrillResult, zone: tzinfo) -> str:
 
 def _who(result: DrillResult) -> str:
     if result.actor == "system":
-        return "the scheduler, unattended"
+        return "nobody by name: a job, or a command without --as"
     named = result.actor_name or result.actor
     return f"{named}, {result.actor_title}" if result.actor_title else named
 

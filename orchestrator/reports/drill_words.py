@@ -43,6 +43,7 @@ AGAIN = (
 SIGN_LINES = (("Corrective action", " ", " "), ("Name and title", "Signature and date"))
 """Empty lines to write on: over the whole width, and two beside each other."""
 
+_DAY_S = 24 * 60 * 60
 _TESTING = "45 CFR 164.308(a)(7)(ii)(D)"
 PROVISIONS = (
     (
@@ -161,7 +162,9 @@ def rpo_sentences(result: DrillResult) -> list[str]:
 
 def _gap(rpo: RecoveryPoint) -> str:
     period = words.count(rpo.period_days, "day")
+    if rpo.largest_gap_s is None and (rpo.measured_s or 0) > rpo.period_days * _DAY_S:
+        return f"No complete backup was made in the last {period}."
     if rpo.largest_gap_s is None:
-        return f"The time between backups in the last {period} could not be measured."
+        return "It is the only complete backup that is known, so there is no time between two."
     gap = words.duration(rpo.largest_gap_s)
     return f"The longest time between two complete backups in the last {period} was {gap}."

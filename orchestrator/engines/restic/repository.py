@@ -188,6 +188,7 @@ class Repository(Upkeep):
         exclude: Sequence[bytes] | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_file: Callable[[bytes], None] | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> RestoreSummary:
         """Restore a snapshot into a folder; what is there already is left alone.
 
@@ -203,6 +204,7 @@ class Repository(Upkeep):
             on_file: Called with each path below the root whose content restic says is whole:
                 files, folders and links alike; its times and mode may follow later, and a name
                 that is not UTF-8 is mangled.
+            on_end: Called as soon as restic has ended well: from then on it writes nothing.
 
         Raises:
             NotFoundError: There is no such snapshot, or it lacks a path that was asked for.
@@ -241,6 +243,8 @@ class Repository(Upkeep):
             fds = tuple(fd for fd in (include_fd, exclude_fd) if fd is not None)
             verb = Verb(command, "the restore", fds=fds)
             ended = self.run(verb, take)
+            if on_end is not None:
+                on_end()
         if not found or ended.complaints.problems_total:
             raise self.failed(verb, ended)
         self._require_restored(target, include or ())

@@ -205,6 +205,17 @@ def test_what_is_unknown_is_never_called_met() -> None:
     assert "That was met." not in shown.text
 
 
+def test_nobody_is_named_as_a_scheduler_and_one_backup_has_no_gap() -> None:
+    result = drills.verified()
+    result.actor = "system"
+    result.rpo = replace(result.rpo, largest_gap_s=None)
+    text = page(result).text
+    assert "nobody by name: a job, or a command without --as" in text
+    assert "It is the only complete backup that is known" in text
+    result.rpo = replace(result.rpo, measured_s=40 * 86400.0, met=False)
+    assert "No complete backup was made in the last 30 days." in page(result).text
+
+
 def test_provisions_are_supported_and_compliance_is_not_claimed() -> None:
     text = page(drills.verified()).text
     for provision in ("164.308(a)(7)(ii)(B)", "164.308(a)(7)(ii)(D)", "164.310(d)(2)(iv)"):
