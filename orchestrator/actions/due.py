@@ -16,7 +16,7 @@ from orchestrator.actions.lock import is_marked
 from orchestrator.actions.returned import returned
 from orchestrator.actions.site import Site
 from orchestrator.actions.targets import idle
-from orchestrator.catalog import runs, slots
+from orchestrator.catalog import runs, slots, snapshots
 from orchestrator.config.jobs import Job
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def due_slot(site: Site, job: Job) -> str | None:
     """Return the newest slot of a job that is due and not done; None if there is none.
 
     After a pause, however long, one slot is due: the newest. A job that has never run is due at
-    once, for its newest slot in the past: a new site wants its first backup now. A slot that was
-    begun and cut off, by a crash or by the end of the daemon, is due again. A job that has nothing
-    to do on this site is never due.
+    once, for its newest slot in the past: a new site wants its first backup now; a drill, for its
+    first slot after the first complete snapshot. A slot that was begun and cut off, by a crash or
+    by the end of the daemon, is due again. A job that has nothing to do on this site is never due.
     """
     if idle(site, job) is not None:
         return None
@@ -108,13 +108,23 @@ def due_slot(site: Site, job: Job) -> str | None:
             slots.drop_future(session, job.name, after=slot_name(now))
     with site.catalog.reading() as session:
         last = slots.last_slot(session, job.name)
-    after = now - LONGEST_LOOK_BACK if last is None else datetime.fromisoformat(last.slot)
+        after = _look_back(session, job, now) if last is None else datetime.fromisoformat(last.slot)
     due = _newest(site, job, after, now)
     if due is not None:
         return slot_name(due)
     if last is None or last.ended_at is not None or is_marked(site.lock_dir, mark_of(job)):
         return None
     return last.slot
+
+
+def _look_back(session: Session, job: Job, now: datetime) -> datetime:
+    """Return after which instant a job that never ran may have its first slot."""
+    if job.action != "drill" or job.schedule is None:
+        return now - LONGEST_LOOK_BACK
+    # Whole stores restored right after the first backup would take the disk and the network that
+    # the other copies still need; `status` warns meanwhile that nothing was ever drilled.
+    first = snapshots.first_complete_at(session)
+    return now if first is None else max(first, now - LONGEST_LOOK_BACK)
 
 
 def _newest(site: Site, job: Job, after: datetime, now: datetime) -> datetime | None:

@@ -111,6 +111,17 @@ def newest_complete(
     return session.exec(query).first()
 
 
+def first_complete_at(session: Session) -> dt.datetime | None:
+    """Return when the site's first complete data snapshot was taken, forgotten or not."""
+    query = (
+        select(Snapshot.at)
+        .where(col(Snapshot.kind) == "data", col(Snapshot.complete).is_(True))
+        .order_by(col(Snapshot.at))
+        .limit(1)
+    )
+    return session.exec(query).first()
+
+
 def mark_forgotten(session: Session, ids: Iterable[str], *, run_id: str, now: dt.datetime) -> None:
     """Record that snapshots were forgotten; one forgotten before keeps its first date.
 

@@ -74,22 +74,16 @@ def serve(site: LabSite) -> subprocess.Popen[str]:
 
 def test_once_runs_what_is_due_in_order_and_a_second_call_runs_nothing(make_site: MakeSite) -> None:
     site = make_site()
-    first = site.run("daemon", "--once", expect=1)  # the drills did not verify, see below
+    first = site.run("daemon", "--once", expect=3)  # 3-2-1 is not met by one copy
     done = {job["job"]: job["outcome"] for job in first.document["jobs"]}
     first_run = set(done)
     listed = {job["name"]: job for job in site.ask("job", "list")["jobs"]}
-    assert set(done) == {name for name, job in listed.items() if job["idle"] is None}
+    drills = {"monthly-drill", "kit-drill"}  # these wait for a slot after the first backup
+    assert set(done) | drills == {name for name, job in listed.items() if job["idle"] is None}
+    assert not set(done) & drills
     idle = {name for name, job in listed.items() if job["idle"] is not None}
     assert idle.issuperset(IDLE)
-    assert done.pop("status") == "partial"  # 3-2-1 is not met by one copy
-    # Some sample images are broken by design: both drills say so, and both have restored.
-    assert {done.pop("monthly-drill"), done.pop("kit-drill")} == {"partial"}
-    drilled = site.rows("SELECT kit_only, verdict, files FROM drill ORDER BY kit_only")
-    assert [(row["kit_only"], row["verdict"]) for row in drilled] == [
-        (0, "not_verified"),
-        (1, "not_verified"),
-    ]
-    assert all(row["files"] > 0 for row in drilled)
+    assert done.pop("status") == "partial"
     assert set(done.values()) == {"succeeded"}
     order = [job["job"] for job in first.document["jobs"]]
     assert order[0] == "nightly-backup"

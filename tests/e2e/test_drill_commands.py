@@ -77,12 +77,18 @@ def test_a_kit_is_good_after_a_drill_with_it(make_site: MakeSite, tmp_path: Path
     assert "an older one" in detail
 
 
-def test_a_drill_with_the_kit_answers_on_a_machine_without_a_catalog(
+def test_drills_without_a_snapshot_a_kit_or_a_catalog_say_what_is_so(
     make_site: MakeSite, tmp_path: Path
 ) -> None:
     site = with_good_images(make_site())
+    nothing = site.ask("drill", "run", "xrays", expect=1)
+    assert nothing["sandbox"] == "Nothing was restored, so there was nothing to remove."
+    assert all(one["advice"] for one in nothing["checks"]), "each says what to do, none passes"
     site.ask("backup")
     kit = Path(site.ask("--as", "it", "key", "kit", "--to", tmp_path / "safe")["recovery_kit"])
+    no_kit = site.ask("drill", "run", "xrays", "--kit", kit.with_suffix(".html"), expect=4)
+    (check,) = no_kit["checks"]
+    assert check["advice"].startswith("name the kit's text file"), "the copy needs no healing"
     shutil.rmtree(site.state)
     site.state.mkdir(mode=0o700)
     done = site.ask("drill", "run", "xrays", "--kit", kit)
@@ -112,7 +118,7 @@ def test_a_drill_that_was_due_and_did_not_happen_stays_on_record(make_site: Make
     site.ask("backup")
     only(site, monthly=MONTHLY)
     clock = ShiftedClock()
-    assert len(Daemon(site.file, clock=clock).run_due()) == 1
+    assert Daemon(site.file, clock=clock).run_due() == []  # it has its first slot after a backup
     clock.ahead = timedelta(days=70)
     (late,) = Daemon(site.file, clock=clock).run_due()
     assert late.outcome == "partial"  # its RPO is long missed, and it has happened

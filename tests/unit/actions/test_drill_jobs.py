@@ -12,11 +12,17 @@ from orchestrator.actions.jobs import run_job
 from orchestrator.actions.returned import returned
 from orchestrator.actions.run import BY_HAND
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, drills, media, repositories
+from orchestrator.catalog import copies, drills, media, repositories, runs, snapshots
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
 from orchestrator.config.jobs import Job, load_jobs
 from orchestrator.errors import AbsentCopyError, NotFoundError
-from tests.support.catalog_rows import REPOSITORY, drill_result, repository_row
+from tests.support.catalog_rows import (
+    REPOSITORY,
+    drill_result,
+    repository_row,
+    run_row,
+    snapshot_row,
+)
 from tests.support.clock import SetClock
 
 DAY = timedelta(days=1)
@@ -141,6 +147,20 @@ def test_drill_that_could_not_run_leaves_the_medium_due(
     drilled(drill_site, drill_clock.at + DAY, medium="red", verdict="could_not_run")
     drill_clock.at += 2 * DAY
     assert len(returned(drill_site, on_return(drill_site))) == 1
+
+
+def test_drill_on_a_new_site_waits_for_its_first_slot_after_the_first_backup(
+    drill_site: Site, drill_clock: SetClock
+) -> None:
+    wanted = job(drill_site, 'schedule = "0 2 * * *"\ncopies = ["local"]\n')
+    assert due.due_slot(drill_site, wanted) is None, "there is nothing to prove yet"
+    with drill_site.catalog.transaction() as session:
+        runs.start(session, run_row())
+        repositories.add(session, repository_row())
+        snapshots.add(session, snapshot_row("a" * 64, at=drill_clock.at))
+    assert due.due_slot(drill_site, wanted) is None
+    drill_clock.at += DAY
+    assert due.due_slot(drill_site, wanted) == "2026-03-03T02:00:00+00:00"
 
 
 def test_drill_of_nothing_does_not_succeed(drill_site: Site) -> None:
