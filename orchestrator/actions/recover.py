@@ -36,8 +36,9 @@ class Recovered:
         already: Of the files, how many an earlier run had brought back.
         missing: Files that were put, by the catalog, and of which there is no version any more.
         damaged: Files of which no version has the right bytes.
-        structure: What restic's own check of the folder found: `sound` or `damaged`.
-        problem: Why the structure is damaged; None otherwise.
+        structure: What restic's own check of the folder found: `sound`, `damaged`, or `empty` where
+            no snapshot came back: then there is nothing to restore.
+        problem: Why the structure is not sound; None otherwise.
     """
 
     store: str
@@ -127,6 +128,8 @@ def _recover(
     rescue = Rescue(opened.name, place, folder, config_digest=repository.config_sha256 or None)
     rescued = rescue.write(found.candidates, on_file=on_file)
     structure, problem = _check(site, repository, folder, opened.name)
+    if structure == "sound" and not any((folder / "snapshots").glob("*")):
+        structure, problem = "empty", "no snapshot came back: there is nothing to restore"
     return Recovered(
         store=repository.store,
         folder=folder,

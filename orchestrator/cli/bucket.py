@@ -215,7 +215,7 @@ def recover(
 
     Only files with the SHA-256 of their name are written; plain restic opens the result. Run it
     again with the same folder to go on where it was cut off. Exit status: 0 everything came back,
-    3 something is missing or damaged.
+    3 something is missing or damaged, or no snapshot came back.
     """
     from orchestrator.actions.as_of import instant
     from orchestrator.actions.recover import recover as bring_back
@@ -257,6 +257,8 @@ def recover(
                 f"store {result.store}: {result.files} files, {render.size(result.bytes)}, in "
                 f"{result.folder}; structure {render.colour(result.structure)}"
             )
+            if result.problem is not None:
+                render.say(f"  {result.problem}")
             for words, paths in (("missing", result.missing), ("damaged", result.damaged)):
                 for path in paths:
                     render.say(f"  {words}: {path}")

@@ -131,6 +131,11 @@ def test_what_a_bucket_held_before_an_attack_comes_back_to_the_byte_and_the_alar
     there = {path.relative_to(folder / STORE) for path in folder.rglob("*") if path.is_file()}
     assert {one for one in ours if "locks" not in one.parts} <= there
 
+    before = site.ask(
+        "bucket", "recover", "vault", "--to", tmp_path / "never", "--as-of", "2020-01-01", expect=3
+    )["stores"][0]
+    assert before["structure"] == "empty", "before the first backup there was nothing to recover"
+
     # The nightly listing, or a proof of coverage, is enough: nobody has to suspect anything.
     shown = site.ask("bucket", "coverage", "vault", expect=4)["stores"][0]
     assert shown["suspicious"] == shown["files"] + 8, "every file of ours, and the eight fakes"
