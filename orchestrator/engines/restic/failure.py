@@ -44,6 +44,8 @@ _DAMAGE = (
     "ciphertext verification failed",
     "trying to decrypt invalid data",
     "config file has size 0",
+    "config file has zero size",
+    "slice bounds out of range",  # 0.19 panics over a config of less than 16 bytes
     "is damaged",
     "invalid data returned",
     "invalid data length",

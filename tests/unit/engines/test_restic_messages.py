@@ -155,6 +155,8 @@ def test_every_exit_code_has_its_error_and_unknown_ones_are_failures(
     ("message", "kind"),
     [
         ("Fatal: config or key aa6f is damaged: ciphertext verification failed", DamageError),
+        ("config file has zero size, invalid repository?", DamageError),
+        ("panic: runtime error: slice bounds out of range [16:1]", DamageError),
         (
             "Fatal: config cannot be loaded: trying to decrypt invalid data: ciphertext too short",
             DamageError,
