@@ -25,6 +25,7 @@ from orchestrator.actions.bucket import coverage
 from orchestrator.actions.status import status
 from orchestrator.engines.layout import is_temporary_name
 from tests.support.restic import tree
+from tests.support.seed import seed
 from tests.support.site import STORE, LabSite, MakeSite, wait_for
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "12"))
@@ -47,8 +48,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 def test_kill_at_any_moment_costs_nothing(make_site: MakeSite, tmp_path: Path) -> None:
-    seed = int(os.environ.get("FAULT_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-    print(f"FAULT_SEED={seed} FAULT_ROUNDS={ROUNDS}")
+    drawn = seed("FAULT_SEED")
+    print(f"FAULT_SEED={drawn} FAULT_ROUNDS={ROUNDS}")
     site = make_site(
         medium=True,
         vault=True,
@@ -57,15 +58,15 @@ def test_kill_at_any_moment_costs_nothing(make_site: MakeSite, tmp_path: Path) -
         lock_period="1d",
         store={"max_loss": 1.0},
     )
-    rounds = _Rounds(site, random.Random(seed), tmp_path)
+    rounds = _Rounds(site, random.Random(drawn), tmp_path)
     rounds.prepare()
     for number in range(ROUNDS):
         try:
             rounds.perform(number)
         except BaseException as error:
-            error.add_note(f"FAULT_SEED={seed}, round {number}: {rounds.last}")
+            error.add_note(f"FAULT_SEED={drawn}, round {number}: {rounds.last}")
             raise
-    assert rounds.hits >= ROUNDS / 3, f"seed {seed}: too many commands ended before the kill"
+    assert rounds.hits >= ROUNDS / 3, f"seed {drawn}: too many commands ended before the kill"
 
 
 class _Rounds:

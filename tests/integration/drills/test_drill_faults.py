@@ -25,10 +25,11 @@ from orchestrator.drills.scope import slice_of
 from tests.integration.drills.faults import FAULTS, Scene, Shoulder, same_kit
 from tests.support.clock import ShiftedClock
 from tests.support.loop import LoopFileSystem
+from tests.support.seed import seed
 from tests.support.site import STORE, LabSite, MakeSite, kill_group, wait_for
 
 ROUNDS = int(os.environ.get("DRILL_FAULT_ROUNDS", len(FAULTS)))
-SEED = int(os.environ.get("DRILL_FAULT_SEED", random.SystemRandom().randrange(10**6)))
+SEED = seed("DRILL_FAULT_SEED")
 
 
 @dataclass
