@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.actions import certificate_files as places
 from orchestrator.actions import certificate_steps as steps
 from orchestrator.actions.certificate_ledger import Book, SiteBook
+from orchestrator.actions.person import demand_person
 from orchestrator.actions.record import Event
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import certificates as rows
@@ -164,9 +165,11 @@ def revoke(site: Site, number: str, *, reason: str, book: Book | None = None) ->
 
     Raises:
         NotFoundError: There is no such certificate.
-        RefusedError: It is not in force, or the reason holds an identifier.
+        RefusedError: It is not in force, no person of compliance acts, or the reason holds an
+            identifier.
         LockedError: Another process is issuing and does not end.
     """
+    demand_person(site, "compliance")
     if not reason.strip():
         raise UsageError("a revocation needs a reason")
     book = book or SiteBook(site)

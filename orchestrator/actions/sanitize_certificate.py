@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.certificates.parts import Verification as Verified
     from orchestrator.certificates.record import MediaSanitization
 
+_BY_TECHNIQUE = "follows from the technique"
 _TYPES: dict[str, str] = {
     "hdd": "magnetic disk (ATA)",
     "ata_ssd": "solid-state drive (ATA)",
@@ -189,12 +190,18 @@ def _hidden(row: Sanitization) -> list[HiddenArea]:
         state = {False: "not_present", True: "not_reached", None: "unknown"}[known]
         if reaches_all and known is not False:
             state = "reached"
-        found.append(HiddenArea(area="HPA and DCO", reached=cast("Literal['unknown']", state)))
+        how = None if known is None else "as the device said"
+        if state == "reached":
+            how = _BY_TECHNIQUE
+        found.append(
+            HiddenArea(area="HPA and DCO", reached=cast("Literal['unknown']", state), detail=how)
+        )
     if cast("Kind", row.kind) in FLASH:
         found.append(
             HiddenArea(
                 area="spare and replaced blocks",
                 reached="reached" if reaches_all else "not_reached",
+                detail=_BY_TECHNIQUE,
             )
         )
     return found

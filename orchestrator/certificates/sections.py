@@ -150,7 +150,7 @@ def _media_sanitization(act: dict[str, Any], zone: Zone) -> list[Block]:
         )
     blocks += _held(act["held"])
     if act["vendor"] is not None:
-        blocks.append(_vendor(act["vendor"]))
+        blocks.append(_vendor(act["vendor"], act["ended_at"]))
     if act["serials"]:
         blocks.append({"title": f"Serial numbers ({len(act['serials'])})", "grid": act["serials"]})
     return blocks
@@ -183,14 +183,18 @@ def _held(held: dict[str, Any]) -> list[Block]:
     ]
 
 
-def _vendor(vendor: dict[str, Any]) -> Block:
+def _agreement(expires: str | None, at: str) -> str:
+    if expires is None:
+        return "NONE ON FILE"
+    over = "EXPIRED on" if expires < at[: len(expires)] else "on file, until"
+    return f"{over} {date_of(expires)}"
+
+
+def _vendor(vendor: dict[str, Any], at: str) -> Block:
     expires = vendor["agreement_expires"]
     facts = [
         ["Company", vendor["name"]],
-        [
-            "Business associate agreement",
-            "NONE ON FILE" if expires is None else f"on file, until {date_of(expires)}",
-        ],
+        ["Business associate agreement", _agreement(expires, at)],
         ["Certification, as stated", vendor["certification"] or UNKNOWN],
         *given("Certification until", maybe_date(vendor["certification_expires"])),
         *given("Vendor's certificate", maybe_hash(vendor["certificate_sha256"])),

@@ -195,6 +195,11 @@ def test_two_certificates_of_one_subject_never_count_at_once(site: Site) -> None
     other = acts.sanitization(technique="overwrite, two passes")
     with pytest.raises(RefusedError, match="says something else"):
         certify.issue_sanitization(site, other)
+    for actor in ("system", "it"):
+        before, site.actor = site.actor, actor
+        with pytest.raises(RefusedError, match="role compliance"):
+            certify.revoke(site, first.number, reason="the technique was wrong")
+        site.actor = before
     certify.revoke(site, first.number, reason="the technique was wrong")
     second = certify.issue_sanitization(site, other)
     assert second.number[5:] == "0002"

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.certificates import closing, encoding, rules, schema, wording
+from orchestrator.certificates import closing, encoding, rules, schema, sections, wording
 from orchestrator.certificates.details import Held, HiddenArea
 from orchestrator.certificates.phrases import Zone
 from orchestrator.certificates.record import Act, document, subject_of
@@ -265,3 +265,18 @@ def test_who_recorded_the_work_of_others_must_not_validate_it() -> None:
     recorded = acts.person("recorded", "Bo Bauer", "Compliance officer")
     act = dataclasses.replace(base, persons=(*base.persons, recorded))
     assert "recorded the work must not validate it" in refused(act)
+
+
+def test_an_agreement_that_had_expired_is_called_so() -> None:
+    base = acts.batch(2)
+    assert base.vendor is not None
+    for expires, words in (
+        (acts.DAY, "on file, until 4 Mar 2026"),
+        (acts.DAY - dt.timedelta(days=1), "EXPIRED on 3 Mar 2026"),
+        (None, "NONE ON FILE"),
+    ):
+        vendor = dataclasses.replace(base.vendor, agreement_expires=expires)
+        record = record_of(dataclasses.replace(base, vendor=vendor))
+        blocks = sections.of_kind(record["kind"], record["act"], Zone(ZoneInfo("UTC")))
+        (block,) = [one for one in blocks if one["title"] == "Vendor"]
+        assert ["Business associate agreement", words] in block["facts"]
