@@ -39,6 +39,8 @@ _OF_KIND: dict[str, tuple[tuple[str, ...], ...]] = {
     "usb_flash": (("sg_inq",), ("sg_vpd", "-p", "sn")),
 }
 
+_WHICH = "lsblk lists the devices of this machine"
+
 
 @dataclass(slots=True)
 class _Probe:
@@ -73,12 +75,14 @@ def probe(device: Path, run: Run) -> Facts:
         path = device.resolve(strict=True)
         status = path.stat()
     except OSError as error:
-        raise NotFoundError(f"there is no such device: {error.strerror}") from None
+        raise NotFoundError(
+            f"the device to be probed is not there: {error.strerror}", hint=_WHICH
+        ) from None
     asked = _Probe(str(path), run)
     if stat.S_ISREG(status.st_mode):
         return _file(asked, status)
     if not stat.S_ISBLK(status.st_mode):
-        raise RefusedError("it is neither a block device nor a file")
+        raise RefusedError("what is to be probed is neither a block device nor a file", hint=_WHICH)
     return _block(asked, status)
 
 
