@@ -9,15 +9,15 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.actions import attach, keys, media
-from orchestrator.actions.doctor_drills import look_at_decoders, look_at_kit, look_at_sandbox
-from orchestrator.actions.doctor_ledger import (
+from orchestrator.actions.drills.doctor import look_at_decoders, look_at_kit, look_at_sandbox
+from orchestrator.actions.finding import Finding
+from orchestrator.actions.ledger.doctor import (
     look_at_anchors,
     look_at_certificates,
     look_at_ledger,
     look_at_sanitizations,
     look_at_vendors,
 )
-from orchestrator.actions.finding import Finding
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.catalog import buckets, runs

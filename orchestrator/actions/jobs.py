@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestrator.actions import anchor, backup, bucket, check, replicate, rotate, status, sweep
+from orchestrator.actions import backup, bucket, check, replicate, rotate, status, sweep
 from orchestrator.actions.due import mark_of, take
+from orchestrator.actions.ledger import anchor
 from orchestrator.actions.lock import marked
 from orchestrator.actions.run import Occasion, close_unfinished
 from orchestrator.actions.site import Site
@@ -197,8 +198,8 @@ def _probe(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
 
 
 def _drill(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
-    from orchestrator.actions.drill_jobs import drill_all
-    from orchestrator.actions.drill_status import WORDS
+    from orchestrator.actions.drills.jobs import drill_all
+    from orchestrator.actions.drills.status import WORDS
 
     results = drill_all(site, job, occasion)
     bad = [result for result in results if result.verdict != "verified"]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.actions.record import Event, announced
+from orchestrator.actions.ledger.record import Event, announced
 from orchestrator.actions.run import BY_HAND, Occasion, run
 from orchestrator.actions.site import Site
 from orchestrator.config.caches import Cache

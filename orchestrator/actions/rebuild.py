@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.certificate_state import restore_certificates
+from orchestrator.actions.certificates.state import restore_certificates
 from orchestrator.actions.engine_view import engine_on
-from orchestrator.actions.ledger_restore import mark_restored, restore_ledgers
+from orchestrator.actions.ledger.restore import mark_restored, restore_ledgers
 from orchestrator.actions.lock import StoreLock
 from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
 from orchestrator.actions.places import open_copy

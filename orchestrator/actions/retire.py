@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.actions import custody
+from orchestrator.actions.ledger.record import Event, announced
 from orchestrator.actions.media import MediumFacts, find, fresh, note_act
-from orchestrator.actions.record import Event, announced
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, media, sanitizations

@@ -186,7 +186,7 @@ def _account_for(current: Run) -> None:
 
     What was done is not undone for it: a backup that cannot be recorded is a backup.
     """
-    from orchestrator.actions.ledger_events import RECORDED_ACTIONS, record_happenings
+    from orchestrator.actions.ledger.events import RECORDED_ACTIONS, record_happenings
 
     if current.action not in RECORDED_ACTIONS:
         return

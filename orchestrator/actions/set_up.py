@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orchestrator.actions.certificates.signer import make_signer
 from orchestrator.actions.kit import refresh_kit
 from orchestrator.actions.places import read_marker, write_marker
 from orchestrator.actions.run import run
-from orchestrator.actions.signer import make_signer
 from orchestrator.actions.site import Site, key_file_path, keyring_path
 from orchestrator.catalog import repositories
 from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -149,8 +149,8 @@ def _make_ledger(site: Site) -> bool:
     Raises:
         RefusedError: It was made, and is gone.
     """
-    from orchestrator.actions import ledger_mirror
-    from orchestrator.actions.ledger_opening import make_ledger, new_origin
+    from orchestrator.actions.ledger import mirror
+    from orchestrator.actions.ledger.opening import make_ledger, new_origin
 
     made = make_ledger(
         site.state_dir,
@@ -158,7 +158,7 @@ def _make_ledger(site: Site) -> bool:
         origin=new_origin(site.config.name, site.keyring.id, 1),
         now=site.clock.now(),
     )
-    ledger_mirror.catch_up(site)
+    mirror.catch_up(site)
     return made
 
 

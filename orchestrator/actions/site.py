@@ -28,7 +28,7 @@ from orchestrator.errors import NotFoundError, RefusedError, StoppedError, Usage
 from orchestrator.keys.secret import Secret
 
 if TYPE_CHECKING:
-    from orchestrator.actions.ledger_opening import SiteLedger
+    from orchestrator.actions.ledger.opening import SiteLedger
     from orchestrator.catalog.database import Catalog
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.bucket.bucket import Bucket
@@ -129,7 +129,7 @@ class Site:
             RefusedError: There is none yet, or it was lost.
             DamageError: It cannot be read.
         """
-        from orchestrator.actions.ledger_opening import open_ledger
+        from orchestrator.actions.ledger.opening import open_ledger
 
         return open_ledger(self.state_dir, self.keyring)
 

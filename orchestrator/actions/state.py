@@ -12,8 +12,8 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 
-from orchestrator.actions.certificate_state import certificate_members
-from orchestrator.actions.ledger_restore import ledger_members
+from orchestrator.actions.certificates.state import certificate_members
+from orchestrator.actions.ledger.restore import ledger_members
 from orchestrator.actions.site import Site, keyring_path
 from orchestrator.catalog import transfer
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import missed, observe, primary
 from orchestrator.actions.attach import look
-from orchestrator.actions.doctor_ledger import warnings_of_ledger
-from orchestrator.actions.drill_status import (
+from orchestrator.actions.drills.status import (
     CopyDrills,
     damage,
     of_copies,
     warnings_of_site,
     warnings_of_store,
 )
+from orchestrator.actions.ledger.doctor import warnings_of_ledger
 from orchestrator.actions.missed import Missed
 from orchestrator.actions.objectives import Objective, recovery_point, recovery_time
 from orchestrator.actions.places import read_marker

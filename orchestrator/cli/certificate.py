@@ -12,8 +12,8 @@ from orchestrator.cli.boundary import ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
-    from orchestrator.actions.certify import Certificate
-    from orchestrator.actions.vendor_certificates import Imported
+    from orchestrator.actions.certificates.certify import Certificate
+    from orchestrator.actions.certificates.vendors import Imported
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -27,11 +27,11 @@ def certificate() -> None:
 @pass_invocation
 def list_certificates(invocation: Invocation) -> None:
     """Show every certificate, ours by number and those of vendors."""
-    from orchestrator.actions import certify, vendor_certificates
+    from orchestrator.actions.certificates import certify, vendors
 
     site = invocation.open_site()
     ours = [_document(one) for one in certify.listing(site)]
-    theirs = [_imported(one) for one in vendor_certificates.listing(site)]
+    theirs = [_imported(one) for one in vendors.listing(site)]
     if invocation.as_json:
         render.show_json({"certificates": ours, "vendor_certificates": theirs})
         return
@@ -51,7 +51,7 @@ def list_certificates(invocation: Invocation) -> None:
 @pass_invocation
 def show(invocation: Invocation, number: str) -> None:
     """Show the record of certificate NUMBER."""
-    from orchestrator.actions import certify
+    from orchestrator.actions.certificates import certify
 
     found, record = certify.get(invocation.open_site(), number)
     if invocation.as_json:
@@ -68,7 +68,7 @@ def show(invocation: Invocation, number: str) -> None:
 @pass_invocation
 def export(invocation: Invocation, number: str, target: Path, *, as_record: bool) -> None:
     """Write the PDF of certificate NUMBER to a file, unchanged."""
-    from orchestrator.actions import export_certificate
+    from orchestrator.actions.certificates import export as export_certificate
 
     made = export_certificate.export(invocation.open_site(), number, target, as_record=as_record)
     if invocation.as_json:
@@ -88,7 +88,7 @@ def verify(invocation: Invocation, file: Path, signer: Path | None) -> None:
 
     Exit status 4 if it is not valid or was revoked, 3 if something could not be checked.
     """
-    from orchestrator.actions import verify_certificate
+    from orchestrator.actions.certificates import verify as verify_certificate
 
     found = verify_certificate.verify(invocation.open_site(), file, signer=signer)
     checks = [{"name": one.name, "state": one.state, "detail": one.detail} for one in found.checks]
@@ -119,7 +119,7 @@ def verify(invocation: Invocation, file: Path, signer: Path | None) -> None:
 @pass_invocation
 def revoke(invocation: Invocation, number: str, reason: str) -> None:
     """Take certificate NUMBER out of force; it stays on file and says so."""
-    from orchestrator.actions import certify
+    from orchestrator.actions.certificates import certify
 
     site = invocation.open_site()
     _show_one(invocation, certify.revoke(site, number, reason=reason))
@@ -129,7 +129,7 @@ def revoke(invocation: Invocation, number: str, reason: str) -> None:
 @pass_invocation
 def settle(invocation: Invocation) -> None:
     """Finish certificates whose issuing was cut short; other commands that issue do so too."""
-    from orchestrator.actions import certify
+    from orchestrator.actions.certificates import certify
 
     done = [_document(one) for one in certify.settle(invocation.open_site())]
     if invocation.as_json:
@@ -152,15 +152,13 @@ def import_(
     invocation: Invocation, file: Path, vendor: str, serials: Path, *, override: bool
 ) -> None:
     """Keep a vendor's certificate FILE and match its serial numbers with the media register."""
-    from orchestrator.actions import vendor_certificates
+    from orchestrator.actions.certificates import vendors
 
     site = invocation.open_site()
     site.demand_role("compliance", "custodian")
     _show_import(
         invocation,
-        vendor_certificates.import_certificate(
-            site, file, vendor=vendor, serials=serials, override=override
-        ),
+        vendors.import_certificate(site, file, vendor=vendor, serials=serials, override=override),
     )
 
 
@@ -169,9 +167,9 @@ def import_(
 @pass_invocation
 def confirm(invocation: Invocation, certificate_id: str) -> None:
     """Let vendor's certificate ID pass, as a second person of compliance."""
-    from orchestrator.actions import vendor_certificates
+    from orchestrator.actions.certificates import vendors
 
-    _show_import(invocation, vendor_certificates.confirm(invocation.open_site(), certificate_id))
+    _show_import(invocation, vendors.confirm(invocation.open_site(), certificate_id))
 
 
 def _show_one(invocation: Invocation, found: Certificate) -> None:

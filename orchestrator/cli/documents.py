@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from orchestrator.actions.backup import StoreBackup
-    from orchestrator.actions.drill_status import CopyDrills
+    from orchestrator.actions.drills.status import CopyDrills
     from orchestrator.actions.missed import Missed
     from orchestrator.actions.objectives import Objective
     from orchestrator.actions.replicas import CopyResult

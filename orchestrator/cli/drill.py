@@ -16,7 +16,7 @@ from orchestrator.errors import UsageError
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from orchestrator.actions.drills_listing import DrillFacts, Trend
+    from orchestrator.actions.drills.listing import DrillFacts, Trend
     from orchestrator.catalog.drill_tables import Drill
     from orchestrator.drills.result import DrillResult
 
@@ -44,10 +44,10 @@ def run_drill(invocation: Invocation, /, store: str, **options: Any) -> None:
     The sandbox is emptied afterwards. Exit status: 0 verified, 1 not verified, 4 damage found;
     a drill that could not run exits as its cause.
     """
-    from orchestrator.actions import drills_listing
     from orchestrator.actions.as_of import instant
-    from orchestrator.actions.drill import Wish
-    from orchestrator.actions.drill import drill as make
+    from orchestrator.actions.drills import listing
+    from orchestrator.actions.drills.drill import Wish
+    from orchestrator.actions.drills.drill import drill as make
 
     within = _period(options.pop("random_within"))
     site = invocation.open_site()
@@ -55,7 +55,7 @@ def run_drill(invocation: Invocation, /, store: str, **options: Any) -> None:
     text = options.pop("as_of")
     at = instant(text, site.config.timezone, now=site.clock.now()) if text is not None else None
     result = make(site, Wish(store, random_within=within, as_of=at, **options))
-    facts = drills_listing.made(site, result)
+    facts = listing.made(site, result)
     if invocation.as_json:
         render.show_json(_document(facts))
     else:
@@ -70,7 +70,7 @@ def run_drill(invocation: Invocation, /, store: str, **options: Any) -> None:
 @pass_invocation
 def list_drills(invocation: Invocation, store: str | None, limit: int) -> None:
     """Show drills of STORE (default: all), newest first, what they prove and what was missed."""
-    from orchestrator.actions.drills_listing import trend
+    from orchestrator.actions.drills.listing import trend
 
     site = invocation.open_site()
     found = trend(site, site.stores([store] if store else None), limit=limit)
@@ -95,7 +95,7 @@ def list_drills(invocation: Invocation, store: str | None, limit: int) -> None:
 @pass_invocation
 def show_drill(invocation: Invocation, drill_id: str) -> None:
     """Show drill ID, or the only one that begins so, with every check."""
-    from orchestrator.actions.drills_listing import show
+    from orchestrator.actions.drills.listing import show
 
     facts = show(invocation.open_site(), drill_id)
     if invocation.as_json:
@@ -115,7 +115,7 @@ def show_drill(invocation: Invocation, drill_id: str) -> None:
 @pass_invocation
 def copy_report(invocation: Invocation, drill_id: str, to: Path) -> None:
     """Copy the report of drill ID to a file. With pictures of images in it, it is PHI."""
-    from orchestrator.actions.drills_listing import export_report
+    from orchestrator.actions.drills.listing import export_report
 
     written = export_report(invocation.open_site(), drill_id, to)
     if invocation.as_json:
@@ -130,7 +130,7 @@ def copy_report(invocation: Invocation, drill_id: str, to: Path) -> None:
 @pass_invocation
 def sign_drill(invocation: Invocation, drill_id: str, note: str) -> None:
     """Sign the report of drill ID as management, with a note; takes a person: --as ACTOR."""
-    from orchestrator.actions.drills_listing import sign
+    from orchestrator.actions.drills.listing import sign
 
     facts = sign(invocation.open_site(), drill_id, note)
     if invocation.as_json:

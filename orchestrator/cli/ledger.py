@@ -12,10 +12,10 @@ from orchestrator.cli.boundary import ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
-    from orchestrator.actions.anchor import Anchoring
-    from orchestrator.actions.anchored import Anchored
-    from orchestrator.actions.ledger_export import Format
-    from orchestrator.actions.ledger_listing import Listed, Wanted
+    from orchestrator.actions.ledger.anchor import Anchoring
+    from orchestrator.actions.ledger.anchored import Anchored
+    from orchestrator.actions.ledger.export import Format
+    from orchestrator.actions.ledger.listing import Listed, Wanted
     from orchestrator.actions.site import Site
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -42,7 +42,7 @@ def ledger() -> None:
 @pass_invocation
 def list_entries(invocation: Invocation, /, limit: int, **asked: Any) -> None:
     """Show the newest entries that fit, oldest first."""
-    from orchestrator.actions import ledger_listing
+    from orchestrator.actions.ledger import listing as ledger_listing
 
     site = invocation.open_site()
     found = ledger_listing.listing(site, _wanted(site, limit=limit, **asked))
@@ -78,7 +78,7 @@ def list_entries(invocation: Invocation, /, limit: int, **asked: Any) -> None:
 @pass_invocation
 def export(invocation: Invocation, /, kind: str, to: Path, **asked: Any) -> None:
     """Write the ledger to a file: a table, exact lines, or a bundle that verifies by itself."""
-    from orchestrator.actions import ledger_export
+    from orchestrator.actions.ledger import export as ledger_export
 
     site = invocation.open_site()
     reader, count = ledger_export.export(
@@ -106,9 +106,9 @@ def verify(invocation: Invocation, against: Path | None) -> None:
 
     Exit status: 0 verified, 4 damaged, 5 lost or not made.
     """
-    from orchestrator.actions import ledger_check
+    from orchestrator.actions.ledger import check
 
-    found = ledger_check.verify(invocation.open_site(), against=against)
+    found = check.verify(invocation.open_site(), against=against)
     if invocation.as_json:
         render.show_json(
             {
@@ -155,18 +155,18 @@ def anchor(
 
     Exit status: 0 anchored everywhere, 3 not everywhere, 5 something outside contradicts it.
     """
-    from orchestrator.actions import anchor as actions
-    from orchestrator.actions import ledger_vouchers
+    from orchestrator.actions.ledger import anchor as actions
+    from orchestrator.actions.ledger import vouchers
 
     if sum(map(bool, (cosignature, request, unanchored))) > 1:
         raise click.UsageError("--cosignature, --request and --unanchored do not go together")
     site = invocation.open_site()
     site.demand_role("operator", "custodian", "compliance")
     if cosignature is not None:
-        _show_anchors(invocation, [ledger_vouchers.attach_cosignature(site, cosignature)])
+        _show_anchors(invocation, [vouchers.attach_cosignature(site, cosignature)])
         return
     if request is not None:
-        checkpoint = ledger_vouchers.write_request(site, request, seen=seen)
+        checkpoint = vouchers.write_request(site, request, seen=seen)
         if invocation.as_json:
             render.show_json({"file": request, "size": checkpoint.size, "seen": seen})
         else:
@@ -192,7 +192,7 @@ def witness(
     invocation: Invocation, folder: Path, new: str | None, request: Path | None, key: str | None
 ) -> None:
     """On a second machine: sign what continues the ledger as it was last seen in FOLDER."""
-    from orchestrator.actions import ledger_witness
+    from orchestrator.actions.ledger import witness as ledger_witness
     from orchestrator.clock import SystemClock
 
     if new is not None:
@@ -214,7 +214,7 @@ def witness(
 @pass_invocation
 def reopen(invocation: Invocation, note: str) -> None:
     """Open a new ledger after one that was lost, damaged or put back; takes compliance."""
-    from orchestrator.actions import ledger_reopen
+    from orchestrator.actions.ledger import reopen as ledger_reopen
 
     made = ledger_reopen.reopen(invocation.open_site(), note=note)
     if invocation.as_json:
@@ -230,7 +230,7 @@ def reopen(invocation: Invocation, note: str) -> None:
 @pass_invocation
 def report(invocation: Invocation, first: str | None, last: str | None, to: Path) -> None:
     """Write a summary of a period for printing."""
-    from orchestrator.actions import ledger_report
+    from orchestrator.actions.ledger import report as ledger_report
 
     count = ledger_report.write_report(invocation.open_site(), to, first=first, last=last)
     if invocation.as_json:
@@ -247,8 +247,8 @@ def disclose(invocation: Invocation, entry: int, to: Path) -> None:
     """Write what ENTRY is about, with the proof; who gets the file learns it for good."""
     import json
 
-    from orchestrator.actions import ledger_listing
-    from orchestrator.actions.ledger_vouchers import new_file
+    from orchestrator.actions.ledger import listing as ledger_listing
+    from orchestrator.actions.ledger.vouchers import new_file
 
     site = invocation.open_site()
     found = ledger_listing.disclose(site, entry)
@@ -260,7 +260,7 @@ def disclose(invocation: Invocation, entry: int, to: Path) -> None:
 
 
 def _wanted(site: Site, *, first: str | None, last: str | None, **asked: Any) -> Wanted:
-    from orchestrator.actions.ledger_listing import Wanted, span
+    from orchestrator.actions.ledger.listing import Wanted, span
 
     since, until = span(site.config.timezone, first, last)
     return Wanted(since=since, until=until, **asked)

@@ -30,8 +30,8 @@ def sanitize() -> None:
 @pass_invocation
 def probe(invocation: Invocation, device: Path) -> None:
     """Show what DEVICE is and what could be reached on it; changes nothing."""
-    from orchestrator.actions import sanitize as action
-    from orchestrator.actions.sanitize_rows import described
+    from orchestrator.actions.sanitization import sanitize as action
+    from orchestrator.actions.sanitization.rows import described
 
     found = action.look(invocation.open_site(), device)
     facts = described(found.facts)
@@ -88,8 +88,8 @@ def run(
     **more: Any,
 ) -> None:
     """Propose to sanitize DEVICE; or, with --approved, do it."""
-    from orchestrator.actions import sanitize as action
-    from orchestrator.actions import sanitize_run
+    from orchestrator.actions.sanitization import execute as sanitize_run
+    from orchestrator.actions.sanitization import sanitize as action
 
     site = invocation.open_site()
     site.demand_role("custodian", "operator")
@@ -123,7 +123,7 @@ def run(
 @pass_invocation
 def approve(invocation: Invocation, name: str) -> None:
     """Agree to a proposal, as another person than the one who made it."""
-    from orchestrator.actions import sanitize as action
+    from orchestrator.actions.sanitization import sanitize as action
 
     site = invocation.open_site()
     site.demand_role("compliance", "custodian")
@@ -136,7 +136,7 @@ def approve(invocation: Invocation, name: str) -> None:
 @pass_invocation
 def refuse(invocation: Invocation, name: str, reason: str) -> None:
     """Turn a proposal down."""
-    from orchestrator.actions import sanitize as action
+    from orchestrator.actions.sanitization import sanitize as action
 
     site = invocation.open_site()
     site.demand_role("compliance", "custodian")
@@ -167,7 +167,7 @@ def refuse(invocation: Invocation, name: str, reason: str) -> None:
 @pass_invocation
 def record_act(invocation: Invocation, /, **said: Any) -> None:
     """Record what a person or vendor did to a medium; it is shown as attested."""
-    from orchestrator.actions import sanitize_record
+    from orchestrator.actions.sanitization import attest as sanitize_record
 
     site = invocation.open_site()
     site.demand_role("custodian", "compliance")
@@ -202,7 +202,7 @@ def validate(
     invocation: Invocation, name: str, reason: tuple[str, ...], accept: bool, reject: bool
 ) -> None:
     """Accept or reject an outcome, as a person who did not do it; then it is certified."""
-    from orchestrator.actions import sanitize_record
+    from orchestrator.actions.sanitization import attest as sanitize_record
 
     if accept == reject:
         raise UsageError("say --accept or --reject: one of the two")
@@ -219,7 +219,7 @@ def validate(
 @pass_invocation
 def show(invocation: Invocation, name: str) -> None:
     """Show one sanitization with all that was observed."""
-    from orchestrator.actions import sanitize as action
+    from orchestrator.actions.sanitization import sanitize as action
 
     _show(invocation, action.show(invocation.open_site(), name))
 
@@ -228,7 +228,7 @@ def show(invocation: Invocation, name: str) -> None:
 @pass_invocation
 def list_all(invocation: Invocation) -> None:
     """Show every sanitization, oldest first."""
-    from orchestrator.actions import sanitize as action
+    from orchestrator.actions.sanitization import sanitize as action
 
     rows = action.listing(invocation.open_site())
     if invocation.as_json:

@@ -10,7 +10,7 @@ from orchestrator.cli import documents, render
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
-    from orchestrator.actions.drill_status import CopyDrills
+    from orchestrator.actions.drills.status import CopyDrills
     from orchestrator.actions.objectives import Objective
     from orchestrator.actions.status import StoreStatus
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.actions import certify
+from orchestrator.actions.certificates import certify
 from tests.support import certificate_records as acts
 from tests.support.site import MakeSite
 

@@ -14,7 +14,7 @@ from contextlib import closing
 from datetime import timedelta
 from html import unescape
 
-from orchestrator.actions.record import Event, record
+from orchestrator.actions.ledger.record import Event, record
 from tests.support.clock import ShiftedClock
 from tests.support.timestamp_authority import timestamp_authority
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import custody, media, retire, sanitize_record
+from orchestrator.actions import custody, media, retire
+from orchestrator.actions.sanitization import attest as sanitize_record
 from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.clock import SystemClock

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import record, sanitize, sanitize_record, sanitize_run
+from orchestrator.actions.ledger import record
 from orchestrator.actions.run import run
-from orchestrator.actions.sanitize_rows import settle
+from orchestrator.actions.sanitization import attest as sanitize_record
+from orchestrator.actions.sanitization import execute as sanitize_run
+from orchestrator.actions.sanitization import sanitize
+from orchestrator.actions.sanitization.rows import settle
 from orchestrator.actions.site import Site
 from orchestrator.catalog.sanitization_tables import Sanitization
 from orchestrator.clock import SystemClock

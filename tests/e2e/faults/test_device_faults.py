@@ -15,10 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import doctor, record, sanitize, sanitize_record, sanitize_run
+from orchestrator.actions import doctor
+from orchestrator.actions.ledger import record
 from orchestrator.actions.progress import Silent
 from orchestrator.actions.run import run
-from orchestrator.actions.sanitize_rows import settle
+from orchestrator.actions.sanitization import attest, sanitize
+from orchestrator.actions.sanitization import execute as sanitize_run
+from orchestrator.actions.sanitization.rows import settle
 from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.catalog.sanitization_tables import Sanitization
@@ -69,7 +72,7 @@ def demand_no_claim(site: Site, name: str) -> Sanitization:
     assert left.verification in ("unverified", "not_verified")
     assert left.reasons
     with acting(site, "privacy"), pytest.raises(RefusedError) as refused:
-        sanitize_record.validate(site, name, accept=True, reasons=("all is well",))
+        attest.validate(site, name, accept=True, reasons=("all is well",))
     assert refused.value.hint
     assert ledger_types(site)[-1] in ("sanitization.run.done", "sanitization.run.failed")
     return left

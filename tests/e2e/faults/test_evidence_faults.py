@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import certify, doctor, verify_certificate
-from orchestrator.actions.record import Event, record
+from orchestrator.actions import doctor
+from orchestrator.actions.certificates import certify
+from orchestrator.actions.certificates import verify as verify_certificate
+from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.status import site_status
 from orchestrator.errors import RefusedError
 from tests.support import certificate_records as acts

@@ -14,8 +14,8 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.actions.backup import back_up
-from orchestrator.actions.ledger_mirror import parsed
-from orchestrator.actions.record import Event, announced, record, record_new, settle
+from orchestrator.actions.ledger.mirror import parsed
+from orchestrator.actions.ledger.record import Event, announced, record, record_new, settle
 from orchestrator.catalog import ledger as rows
 from orchestrator.errors import OrchestratorError, RefusedError, UsageError
 from tests.support.clock import ShiftedClock
@@ -35,7 +35,7 @@ ACT_AND_DIE = """
     import os, signal, sys
     from pathlib import Path
     from orchestrator.wiring import open_site
-    from orchestrator.actions.record import Event, announced
+    from orchestrator.actions.ledger.record import Event, announced
     site = open_site(Path(sys.argv[1]))
     with announced(site, Event("medium.retire", {"medium": "m1"})):
         if sys.argv[2] == "wait":

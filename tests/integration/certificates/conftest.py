@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.ledger_opening import make_ledger, new_origin
+from orchestrator.actions.certificates.signer import make_signer
+from orchestrator.actions.ledger.opening import make_ledger, new_origin
 from orchestrator.actions.set_up import make_state
-from orchestrator.actions.signer import make_signer
 from orchestrator.actions.site import Site
 from orchestrator.wiring import open_site
 from tests.support.site import Values

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from orchestrator.actions import certify
+from orchestrator.actions.certificates import certify
 from orchestrator.catalog.database import Catalog
 from orchestrator.errors import OrchestratorError
 from orchestrator.wiring import open_site

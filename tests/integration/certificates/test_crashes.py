@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import certify, verify_certificate
+from orchestrator.actions.certificates import certify
+from orchestrator.actions.certificates import verify as verify_certificate
 from orchestrator.catalog import certificates as rows
 from orchestrator.ledger import entry
 from orchestrator.wiring import open_site

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import certificate_files as places
-from orchestrator.actions import certificate_pdf, certify, verify_certificate
-from orchestrator.actions.certificate_ledger import SiteBook
-from orchestrator.actions.record import Event, record
-from orchestrator.actions.signer import signing_identity
+from orchestrator.actions.certificates import certify
+from orchestrator.actions.certificates import files as places
+from orchestrator.actions.certificates import pdf as certificate_pdf
+from orchestrator.actions.certificates import verify as verify_certificate
+from orchestrator.actions.certificates.book import SiteBook
+from orchestrator.actions.certificates.signer import signing_identity
+from orchestrator.actions.certificates.verify import Checked
+from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.site import Site
-from orchestrator.actions.verify_certificate import Checked
 from orchestrator.catalog import certificates as rows
 from orchestrator.certificates import identity, signing, wording
 from orchestrator.errors import ConfigError, CredentialError, RefusedError
@@ -156,8 +158,8 @@ def test_a_pdf_signed_with_our_key_past_the_ledger_is_refused(site: Site, tmp_pa
 def test_another_sites_certificate_is_not_valid_here(
     site: Site, certifying_folder: Path, tmp_path: Path, opened: OpenSite
 ) -> None:
+    from orchestrator.actions.certificates.signer import make_signer
     from orchestrator.actions.set_up import make_state
-    from orchestrator.actions.signer import make_signer
 
     other_folder = tmp_path / "other"
     (other_folder / "images").mkdir(parents=True)
@@ -171,7 +173,7 @@ def test_another_sites_certificate_is_not_valid_here(
 
 
 def certify_ledger(site: Site) -> None:
-    from orchestrator.actions.ledger_opening import make_ledger, new_origin
+    from orchestrator.actions.ledger.opening import make_ledger, new_origin
 
     origin = new_origin(site.config.name, site.keyring.id, 1)
     make_ledger(site.state_dir, site.keyring, origin=origin, now=site.clock.now())

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import certify, verify_certificate
+from orchestrator.actions.certificates import certify
+from orchestrator.actions.certificates import verify as verify_certificate
 from orchestrator.errors import EngineError
 from tests.integration.certificates.conftest import OpenSite
 from tests.support import certificate_records as acts

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.actions import sanitize_certificate, sanitize_record, vendor_terms
-from orchestrator.actions import vendor_certificates as vendors
+from orchestrator.actions.certificates import vendor_terms, vendors
+from orchestrator.actions.sanitization import attest as sanitize_record
+from orchestrator.actions.sanitization import certificate as sanitize_certificate
 from orchestrator.actions.site import Site
 from orchestrator.catalog import media
 from orchestrator.catalog.copy_tables import Medium, MediumEvent

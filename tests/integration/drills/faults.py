@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.actions.drill_work import DrillWork
-from orchestrator.actions.sandbox import Sandbox
+from orchestrator.actions.drills.sandbox import Sandbox
+from orchestrator.actions.drills.work import DrillWork
 from orchestrator.dicom import decode_child
 from orchestrator.engines.decoder import Decoder
 from orchestrator.engines.restic.repository import Repository

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.drill import Wish, drill
-from orchestrator.actions.sandbox import leftovers
+from orchestrator.actions.drills.drill import Wish, drill
+from orchestrator.actions.drills.sandbox import leftovers
 from orchestrator.catalog import drills
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.scope import slice_of
@@ -165,14 +165,14 @@ def test_a_sandbox_inside_a_copy_is_refused(site: LabSite) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from orchestrator.actions import drill_work
-from orchestrator.actions.drill import Wish, drill
+from orchestrator.actions.drills import work
+from orchestrator.actions.drills.drill import Wish, drill
 from orchestrator.wiring import open_site
-class ReadingAlong(drill_work.ReadingAlong):
+class ReadingAlong(work.ReadingAlong):
     def take(self, path):
         print("restoring", flush=True)
         time.sleep(600)
-drill_work.ReadingAlong = ReadingAlong
+work.ReadingAlong = ReadingAlong
 drill(open_site(Path(sys.argv[1])), Wish("xrays"))
 """
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.sandbox import (
+from orchestrator.actions.drills.sandbox import (
     MARKER,
     leftovers,
     remove_leftovers,

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import pytest
 
-from orchestrator.actions.ledger_mirror import parsed
-from orchestrator.actions.record import Event, announced, settle
+from orchestrator.actions.ledger.mirror import parsed
+from orchestrator.actions.ledger.record import Event, announced, settle
 from orchestrator.actions.site import Site
 from orchestrator.errors import OrchestratorError
 from orchestrator.ledger.verify import verify

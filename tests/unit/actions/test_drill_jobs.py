@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from orchestrator.actions import due, targets
-from orchestrator.actions.drill_jobs import drill_all, next_slice
+from orchestrator.actions.drills.jobs import drill_all, next_slice
 from orchestrator.actions.jobs import run_job
 from orchestrator.actions.returned import returned
 from orchestrator.actions.run import BY_HAND

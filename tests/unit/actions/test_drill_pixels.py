@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.drill_checks import pixels, remarks
-from orchestrator.actions.drill_expected import Expectation
-from orchestrator.actions.drill_pixels import Pixels
+from orchestrator.actions.drills.checks import pixels, remarks
+from orchestrator.actions.drills.expected import Expectation
+from orchestrator.actions.drills.pixels import Pixels
 
 
 def found(before: int = 0, **counts: int) -> Pixels:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions import drill_report
-from orchestrator.actions.drill_report import report_dir, write_report
+from orchestrator.actions.drills import report as drill_report
+from orchestrator.actions.drills.report import report_dir, write_report
 from orchestrator.actions.set_up import make_state
 from orchestrator.actions.site import Site
 from orchestrator.catalog import drills as rows

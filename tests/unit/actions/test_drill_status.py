@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.actions import kit
-from orchestrator.actions.drill_status import of_copies, warnings_of_store
+from orchestrator.actions.drills.status import of_copies, warnings_of_store
 from orchestrator.actions.kit_standing import DRILLED, kit_remarks
 from orchestrator.actions.objectives import Objective, recovery_time
 from orchestrator.actions.run import run

@@ -1,0 +1,330 @@
+"""A drill with nothing but the recovery kit: it proves that the kit works.
+
+No keyring, no catalog; of the site file only where the copy is and how its server is reached. The
+site is there to say where to restore to and, if it has a catalog, to record the drill.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from orchestrator.actions.drills.drill import (
+    Wish,
+    look_and_restore,
+    new_result,
+)
+from orchestrator.actions.drills.keeping import UnprovenError, give_up, recorded, settle_killed
+from orchestrator.actions.drills.parts import Known, Proof, Watch
+from orchestrator.actions.drills.sandbox import remove_leftovers
+from orchestrator.actions.drills.work import DrillWork
+from orchestrator.actions.places import OpenCopy, open_copy
+from orchestrator.actions.run import BY_HAND, Occasion, run
+from orchestrator.actions.site import Site
+from orchestrator.actions.state import KEYRING
+from orchestrator.catalog import facts
+from orchestrator.catalog.encryption import Pseudonyms
+from orchestrator.catalog.tables import Repository as RepositoryRow
+from orchestrator.config.site import OfflineCopy
+from orchestrator.drills.result import Check, DrillResult
+from orchestrator.drills.scope import Scope
+from orchestrator.drills.verdict import judge
+from orchestrator.engines import medium, medium_search
+from orchestrator.errors import (
+    AbsentCopyError,
+    CredentialError,
+    DamageError,
+    NotFoundError,
+    OrchestratorError,
+)
+from orchestrator.keys.keyring import Keyring
+from orchestrator.keys.kit import load_kit
+from orchestrator.keys.kit_contents import KitContents, checksum
+
+if TYPE_CHECKING:
+    from orchestrator.catalog.database import Catalog
+    from orchestrator.engines.restic.repository import Repository
+    from orchestrator.keys.secret import Secret
+
+DRILLED = "kit_drilled"
+"""The fact that a kit was drilled and works: its value is the kit's checksum."""
+
+
+class KitKeyring:
+    """What stands in for the keyring: what the kit says, and nothing else.
+
+    Args:
+        contents: The kit.
+    """
+
+    def __init__(self, contents: KitContents) -> None:
+        self._contents = contents
+        self._stored: Keyring | None = None
+
+    @property
+    def id(self) -> str:
+        """Id of the keyring that the kit's site key opens."""
+        return self._contents.keyring_id
+
+    def password(self, name: str) -> Secret:
+        """Return a repository's password.
+
+        Raises:
+            NotFoundError: The kit knows no such repository.
+        """
+        for one in self._contents.repositories:
+            if one.name == name:
+                return one.password
+        raise NotFoundError(
+            f"the recovery kit knows no repository {name}",
+            hint="make a new one: orchestrator key kit",
+        )
+
+    def pseudonym_key(self) -> bytes:
+        """Return the key of the pseudonyms, from the keyring stored beside the images.
+
+        Raises:
+            CredentialError: That keyring was not opened yet.
+        """
+        if self._stored is None:
+            raise CredentialError("the keyring stored beside the images was not opened")
+        return self._stored.pseudonym_key()
+
+    def open_stored(self, path: Path) -> None:
+        """Open the keyring that was stored beside the images with the kit's site key.
+
+        Raises:
+            CredentialError: The site key does not open it.
+            DamageError: It is damaged.
+        """
+        self._stored = Keyring.open_with_site_key(path, self._contents.site_key)
+
+
+class KitSite(Site):
+    """A site that knows nothing but the kit, and from the site file where the copies are."""
+
+    kit: KitContents
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """What the kit says."""
+        return cast("Keyring", KitKeyring(self.kit))
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """There is none.
+
+        Raises:
+            NotFoundError: Always.
+        """
+        raise NotFoundError("a drill from the recovery kit uses no catalog")
+
+
+def drill_with_kit(
+    site: Site, wish: Wish, scope: Scope, watch: Watch, *, occasion: Occasion = BY_HAND
+) -> DrillResult:
+    """Make a drill from the kit; see `drill.drill`.
+
+    Raises:
+        StoppedError: It was told to stop.
+        OrchestratorError: It could not be recorded.
+    """
+    result = new_result(site, wish, scope, site.clock.now())
+    work = _KitDrill(site, wish, scope, result, watch)
+    if not _has_catalog(site):
+        result.remarks.append("This machine has no catalog: the drill was not recorded.")
+        remove_leftovers(site)
+        try:
+            work.perform()
+            result.verdict, result.reason, result.exit_code = judge(result)
+        except OrchestratorError as error:
+            give_up(result, error)
+        result.ended_at = site.clock.now()
+        return result
+    with (
+        suppress(UnprovenError),
+        run(site, "drill", store=wish.store, exclusive=False, occasion=occasion) as current,
+    ):
+        result.drill = current.id
+        settle_killed(site)
+        with recorded(current, result) as proof:
+            work.proof = proof
+            with current.step("drill from the kit", copy=result.copy):
+                work.perform()
+        with site.catalog.transaction() as session:
+            facts.put(session, DRILLED, value=checksum(work.kit), now=site.clock.now())
+    return result
+
+
+class _KitDrill:
+    def __init__(
+        self, site: Site, wish: Wish, scope: Scope, result: DrillResult, watch: Watch
+    ) -> None:
+        self._site = site
+        self._wish = wish
+        self._scope = scope
+        self._result = result
+        self._watch = watch
+        self.proof = Proof()
+        self.kit: KitContents
+
+    def perform(self) -> None:
+        """Read the kit, open the copy with it, restore, verify.
+
+        Raises:
+            DamageError: The kit is damaged, or the copy.
+            CredentialError: The kit's secrets open nothing.
+            OrchestratorError: The copy cannot be reached.
+        """
+        if self._wish.kit is None:
+            raise NotFoundError("no recovery kit was named")
+        self.kit = load_kit(self._wish.kit)
+        repository = self._repository()
+        # Not the site's own attributes: what it has opened already must not help.
+        site = KitSite(**{one.name: getattr(self._site, one.name) for one in fields(Site)})
+        site.kit = self.kit
+        known = Known(
+            repository_id=repository.id,
+            held=None,
+            suppressed=None,
+            pseudonyms=lambda: Pseudonyms(site.keyring.pseudonym_key()),
+            rpo=site.store_config(self._wish.store).rpo,
+            snapshot=self._wish.snapshot,
+            random_within=self._wish.random_within,
+            seed=self._wish.seed or 0,
+            judge_gaps=False,
+        )
+        work = DrillWork(
+            site, self._scope, known, result=self._result, watch=self._watch, proof=self.proof
+        )
+        work.before = lambda engine, folder: self._open_stored(site, engine, folder)
+        with _opened(site, self._result.copy, repository) as opened:
+            self._result.medium = opened.label
+            look_and_restore(site, work, opened, repository.name, self._wish)
+        work.check_clock()
+        self._result.remarks += [
+            "Nothing but the recovery kit was used: no key and no record of this machine.",
+            "Gaps between snapshots and disposed studies are judged by drills with the catalog.",
+        ]
+
+    def _repository(self) -> RepositoryRow:
+        """Return what the kit says of the store's repository.
+
+        Raises:
+            NotFoundError: It says nothing of it.
+        """
+        for one in self.kit.repositories:
+            if one.store == self._wish.store and one.repository_id is not None:
+                return RepositoryRow(
+                    id=one.repository_id,
+                    store=one.store,
+                    name=one.name,
+                    config_sha256=one.config_sha256 or "",
+                    created_at=self.kit.made_at,
+                )
+        raise NotFoundError(
+            f"the recovery kit knows no repository of store {self._wish.store}: it is another "
+            "site's, or was made before the store",
+            hint="make a new one: orchestrator key kit",
+        )
+
+    def _open_stored(self, site: Site, engine: Repository, folder: Path) -> None:
+        """Open the keyring stored beside the images: the site can be rebuilt with this kit."""
+        states = [one for one in engine.snapshots(tags=["state"]) if one.time <= self._until()]
+        if not states:
+            raise NotFoundError("the copy holds no state of a site: it cannot be rebuilt from it")
+        newest = max(states, key=lambda one: (one.time, one.id))
+        path = folder / KEYRING
+        with path.open("xb") as out:
+            path.chmod(0o600)
+            out.write(_member(engine.dump(newest.id, "/state.tar"), KEYRING))
+        stored = cast("KitKeyring", site.keyring)
+        stored.open_stored(path)
+        self._result.checks.append(
+            Check(
+                "recovery kit",
+                "passed",
+                "its password opened the repository, and its site key the keyring stored there",
+            )
+        )
+
+    def _until(self) -> datetime:
+        return self._result.as_of or datetime.max.replace(tzinfo=self._result.started_at.tzinfo)
+
+
+@contextmanager
+def _opened(site: Site, name: str, repository: RepositoryRow) -> Iterator[OpenCopy]:
+    """Open a copy; a medium without the register, which is in the catalog."""
+    copy = site.copy_config(name)
+    if not isinstance(copy, OfflineCopy):
+        with open_copy(site, name, repository) as opened:
+            yield opened
+        return
+    ours = [
+        mounted
+        for mounted in medium_search.find(copy.search, name)
+        if mounted.identity.site == site.keyring.id
+    ]
+    if not ours:
+        raise AbsentCopyError(
+            f"copy {name}: no medium of the kit's site is connected", hint="connect one"
+        )
+    with medium.open_medium(ours[0], site=site.keyring.id, allow_folder=True) as handle:
+        mounted = handle.mounted
+        yield OpenCopy(
+            copy,
+            handle.place(repository.name),
+            mounted.identity.medium,
+            mounted.identity.label,
+            f"medium:{mounted.fs_uuid or mounted.mount_point}",
+            separate=mounted.separate,
+            folder=handle.path / repository.name,
+        )
+
+
+def _has_catalog(site: Site) -> bool:
+    try:
+        return site.catalog is not None
+    except OrchestratorError:
+        return False
+
+
+class _Chunks:
+    """The reading end of a stream of pieces."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size and (chunk := next(self._chunks, None)) is not None:
+            self._rest += chunk
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
+
+
+def _member(chunks: Iterator[bytes], name: str) -> bytes:
+    """Return one file of a tar stream, and take no more of the stream than that needs.
+
+    Raises:
+        DamageError: There is no such file, or it is no archive.
+    """
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.name == name else None
+                if stream is not None:
+                    return stream.read()
+    except tarfile.TarError:
+        pass
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    raise DamageError("the stored state of the site has no keyring in it")
