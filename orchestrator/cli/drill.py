@@ -46,8 +46,8 @@ def run_drill(invocation: Invocation, /, store: str, **options: Any) -> None:
     """
     from orchestrator.actions.as_of import instant
     from orchestrator.actions.drills import listing
-    from orchestrator.actions.drills.drill import Wish
     from orchestrator.actions.drills.drill import drill as make
+    from orchestrator.actions.drills.wish import Wish
 
     within = _period(options.pop("random_within"))
     site = invocation.open_site()

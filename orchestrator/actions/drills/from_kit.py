@@ -15,14 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from orchestrator.actions.drills.drill import (
-    Wish,
-    look_and_restore,
-    new_result,
-)
 from orchestrator.actions.drills.keeping import UnprovenError, give_up, recorded, settle_killed
 from orchestrator.actions.drills.parts import Known, Proof, Watch
+from orchestrator.actions.drills.restoring import look_and_restore
 from orchestrator.actions.drills.sandbox import remove_leftovers
+from orchestrator.actions.drills.wish import Wish, new_result
 from orchestrator.actions.drills.work import DrillWork
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, run

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.actions.attach import look
-from orchestrator.actions.drills.drill import Wish, drill
+from orchestrator.actions.drills.drill import drill
+from orchestrator.actions.drills.wish import Wish
 from orchestrator.actions.returned import returned
 from orchestrator.actions.run import Occasion
 from orchestrator.actions.site import Site

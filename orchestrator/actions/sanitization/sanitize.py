@@ -1,7 +1,7 @@
 """Media sanitization up to the decision: probe, propose, approve, refuse.
 
 Two persons: whoever proposes may not approve, and nobody does either as `system`. What is approved
-is one technique on one device of one identity; `sanitize_run` does it.
+is one technique on one device of one identity; `execute` does it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from orchestrator.actions.drills.drill import Wish, drill
+from orchestrator.actions.drills.drill import drill
 from orchestrator.actions.drills.keeping import settle_killed
+from orchestrator.actions.drills.wish import Wish
 from orchestrator.actions.restore import Wish as Wanted
 from orchestrator.actions.restore import restore
 from orchestrator.catalog import drills, facts

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from deploy.lab.object_lock_server import ObjectLockServer
-from orchestrator.actions.drills.drill import Wish, drill
+from orchestrator.actions.drills.drill import drill
+from orchestrator.actions.drills.wish import Wish
 from orchestrator.drills.result import DrillResult
 from tests.e2e.test_attack import Attacker
 from tests.support.faulty_network import FaultyNetwork, HangUp, Seen

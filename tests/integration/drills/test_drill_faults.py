@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.drills.drill import Wish, drill
+from orchestrator.actions.drills.drill import drill
 from orchestrator.actions.drills.sandbox import leftovers
+from orchestrator.actions.drills.wish import Wish
 from orchestrator.catalog import drills
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.scope import slice_of
@@ -166,7 +167,8 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from orchestrator.actions.drills import work
-from orchestrator.actions.drills.drill import Wish, drill
+from orchestrator.actions.drills.wish import Wish
+from orchestrator.actions.drills.drill import drill
 from orchestrator.wiring import open_site
 class ReadingAlong(work.ReadingAlong):
     def take(self, path):
