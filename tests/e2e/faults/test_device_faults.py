@@ -80,7 +80,7 @@ def demand_no_claim(site: Site, name: str) -> Sanitization:
 
 def ledger_types(site: Site) -> list[str]:
     reader = site.ledger.reader()
-    return [record.ledger_mirror.parsed(one.index, one.data).type for one in reader.entries()]
+    return [record.mirror.parsed(one.index, one.data).type for one in reader.entries()]
 
 
 @pytest.fixture
