@@ -100,6 +100,10 @@ def reach(wanted: Technique, facts: Facts) -> Reach:
         return Reach(wanted.name, None, False, tuple(against), of_kind=of_kind)
     level = wanted.level(facts.kind)
     limits = [*_limits(wanted, facts, level)]
+    if wanted.name == "nwipe" and facts.serial is None:
+        # Its log names the device by that alone: it would always end unverified.
+        limits.append("nwipe's log cannot be tied to a device without a serial number")
+        level = None
     return Reach(wanted.name, None if _is_short(wanted, facts) else level, True, tuple(limits))
 
 

@@ -135,7 +135,7 @@ def suppressed(listed: int, found: Findings) -> Check:
             "suppressed studies",
             "failed",
             f"{found.risen} files of disposed studies came back",
-            advice="a study that was disposed of is still in this copy: tell the compliance officer",
+            advice="a disposed study is still in this copy: tell the compliance officer",
         )
     what = f"none of the {listed} disposed studies" if listed else "no study is disposed of: none"
     return Check("suppressed studies", "passed", f"{what} came back")

@@ -157,3 +157,12 @@ def test_reasons_to_reject_are_computed() -> None:
         TECHNIQUES["ata-sanitize-block"], facts("ata_ssd"), seen(), "purge", "purge"
     )
     assert good == []
+
+
+def test_nwipe_is_offered_no_method_where_its_log_names_no_device() -> None:
+    without = facts("loop", serial=None, identity="loop:1")
+    assert reach(TECHNIQUES["nwipe"], facts("loop")).method == "clear"
+    offered = reach(TECHNIQUES["nwipe"], without)
+    assert (offered.allowed, offered.method) == (True, None)
+    assert any("serial number" in reason for reason in offered.reasons)
+    assert reach(TECHNIQUES["overwrite"], without).method == "clear"
