@@ -1,8 +1,8 @@
 """The rows of the catalog: runs, stores, repositories, files, snapshots, facts.
 
 Rows only: they hold what others have validated and know nothing of what it means. Instants are
-aware UTC datetimes. Rows about copies and media, drills,
-ledger, certificates and sanitization are in the modules named after them.
+aware UTC datetimes. Rows about copies and media, drills, ledger, certificates, sanitization,
+retention, holds and disposals are in the modules named after them.
 """
 
 from __future__ import annotations
@@ -16,13 +16,24 @@ from sqlmodel import Field
 from orchestrator.catalog import (
     certificate_tables,
     copy_tables,
+    disposal_tables,
     drill_tables,
+    hold_tables,
     ledger_tables,
+    retention_tables,
     sanitization_tables,
 )
 from orchestrator.catalog.base import Row, big, json, number
 
-FURTHER_TABLES = (drill_tables, ledger_tables, certificate_tables, sanitization_tables)
+FURTHER_TABLES = (
+    drill_tables,
+    ledger_tables,
+    certificate_tables,
+    sanitization_tables,
+    retention_tables,
+    hold_tables,
+    disposal_tables,
+)
 """Imported so that `metadata` knows their rows, whoever asks."""
 
 metadata = copy_tables.CopyFile.metadata

@@ -7,6 +7,7 @@ how many there are, so that a part is never taken for the whole.
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -117,6 +118,8 @@ def _portable(table: sa.Table) -> list[sa.ColumnElement[bool]]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
     return value.isoformat() if isinstance(value, dt.date) else value  # a datetime is a date
 
 
@@ -125,6 +128,8 @@ def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
         return dt.datetime.fromisoformat
     if isinstance(column.type, sa.Date):
         return dt.date.fromisoformat
+    if isinstance(column.type, sa.LargeBinary):
+        return base64.b64decode
     return lambda value: value
 
 

@@ -39,6 +39,7 @@ _TOP = (
     "ledger",
     "vendors",
     "caches",
+    "retention",
 )
 _STORE_KINDS = ("folder",)
 
@@ -108,6 +109,7 @@ class _Reader:
             name: self.table(model.CacheTable, table, dotted("caches", name))
             for name, table in self.named("caches", raw)
         }
+        retention = self.table(model.RetentionTable, raw.get("retention", {}), "retention")
         self.check(raw, about, stores, copies, actors)
         checks.check_caches(
             _values(caches), (about.values, _values(stores), _values(copies)), self.faults
@@ -133,6 +135,7 @@ class _Reader:
             ledger=issuing.LedgerAnchors(**ledger.values),
             vendors={name: _vendor(name, read.whole) for name, read in vendors.items()},
             caches={name: _cache(name, read.whole) for name, read in caches.items()},
+            retention=site.Retention(**retention.values),
         )
 
     def check(
@@ -267,6 +270,7 @@ def _store(name: str, table: model.FolderTable) -> site.FolderStore:
         rto=table.rto,
         sentinel=table.sentinel,
         max_loss=table.max_loss,
+        issuer=table.issuer,
     )
 
 

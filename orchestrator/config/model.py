@@ -137,6 +137,7 @@ class FolderTable(Table):
     rto: Period
     sentinel: RelativeName | None = None
     max_loss: Annotated[float, Field(ge=0, le=1)] | None = None
+    issuer: Text | None = None
 
 
 class LocalTable(Table):
@@ -202,6 +203,14 @@ class DrillsTable(Table):
 
     sandbox: PathField | None = None
     overwrite: bool = True
+
+
+class RetentionTable(Table):
+    """``[retention]``."""
+
+    patient_list_max_age: Period = timedelta(days=30)
+    patient_list_max_shrink: Annotated[float, Field(ge=0, lt=1)] = 0.05
+    quarantine: Period = timedelta(days=14)
 
 
 class CacheTable(Table):

@@ -68,6 +68,8 @@ class FolderStore:
         sentinel: File below the folder that must be there; None for no such guard.
         max_loss: Largest share of files, 0 to 1, that may vanish between two backups; None for
             no such guard.
+        issuer: Who gives out the patient ids of images that name no issuer; None if all stores
+            share one numbering.
         kind: Always ``folder``.
     """
 
@@ -78,6 +80,7 @@ class FolderStore:
     rto: timedelta
     sentinel: str | None = None
     max_loss: float | None = None
+    issuer: str | None = None
     kind: Literal["folder"] = "folder"
 
 
@@ -209,6 +212,22 @@ class Drills:
 
 
 @dataclass(frozen=True, slots=True)
+class Retention:
+    """What a disposal demands beyond the adopted schedules.
+
+    Attributes:
+        patient_list_max_age: A patient list exported longer ago than this decides nothing.
+        patient_list_max_shrink: Largest share of rows, 0 to 1, by which a list may be shorter
+            than the one before.
+        quarantine: How long an approved disposal waits, and can be called off.
+    """
+
+    patient_list_max_age: timedelta = timedelta(days=30)
+    patient_list_max_shrink: float = 0.05
+    quarantine: timedelta = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
 class SiteConfig:
     """One site.
 
@@ -229,6 +248,7 @@ class SiteConfig:
         ledger: Who outside vouches for it.
         vendors: By key, in the order of the file.
         caches: By name, in the order of the file.
+        retention: What a disposal demands.
     """
 
     path: Path
@@ -247,6 +267,7 @@ class SiteConfig:
     ledger: LedgerAnchors = field(default_factory=LedgerAnchors)
     vendors: Mapping[str, Vendor] = field(default_factory=dict)
     caches: Mapping[str, Cache] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def primary(self) -> LocalCopy:

@@ -36,7 +36,15 @@ from orchestrator.catalog.copy_tables import (
     Medium,
 )
 from orchestrator.catalog.database import Catalog
+from orchestrator.catalog.disposal_tables import (
+    Disposal,
+    DisposalCopy,
+    DisposalStudy,
+    SnapshotReplacement,
+)
+from orchestrator.catalog.hold_tables import Hold
 from orchestrator.catalog.ledger_tables import Ledger, LedgerAnchor, LedgerObject, LedgerOutside
+from orchestrator.catalog.retention_tables import AdoptedSchedule, ListedPatient, PatientList
 from orchestrator.catalog.sanitization_tables import CustodyAct, MediumHolding, Sanitization
 from orchestrator.catalog.tables import StoreState, metadata
 from orchestrator.drills.result import SignOff
@@ -205,6 +213,76 @@ def fill_sanitization(session: Session) -> None:
         elsewhere_verified_at=NOW,
     )
     sanitizations.keep_holdings(session, [held])
+    _fill_retention(session)
+
+
+def _fill_retention(session: Session) -> None:
+    day = dt.date(2020, 2, 29)
+    session.add(
+        AdoptedSchedule(
+            schedule_id="us-tx-dental",
+            version="1",
+            digest="d" * 64,
+            kind="jurisdiction",
+            text="id = 'ü'",
+            adopted_by="privacy",
+            adopted_at=NOW,
+        )
+    )
+    listed = PatientList(
+        id="l", state="accepted", sha256="d" * 64, imported_at=NOW, imported_by="it", rows=2**31
+    )
+    session.add(listed)
+    session.add(
+        Hold(
+            id="H-1",
+            kind="dates",
+            dates_from=day,
+            matter="7",
+            reason_enc=b"\x00\xff",
+            source="person",
+            starts_at=NOW,
+            placed_by="privacy",
+            placed_at=NOW,
+        )
+    )
+    disposal = Disposal(
+        id="D-1", state="proposed", plan_digest="d" * 64, proposed_by="it", proposed_at=NOW
+    )
+    session.add(disposal)
+    session.flush()
+    session.add(ListedPatient(patient_key="p", list_id="l", details_enc=b"\x01"))
+    session.add(
+        DisposalStudy(
+            disposal="D-1",
+            store="xrays",
+            study_key="s",
+            state="due",
+            due=day,
+            schedule_id="us-tx-dental",
+            schedule_version="1",
+            rule="dental-record",
+            citation="22 TAC 108.8(b)",
+            record_class="patient_record",
+            size_bytes=2**42,
+        )
+    )
+    session.add(
+        DisposalCopy(
+            disposal="D-1",
+            store="xrays",
+            copy_="disk",
+            medium="",
+            role="local",
+            state="pending",
+            evidence={"ü": [1]},
+        )
+    )
+    session.add(
+        SnapshotReplacement(
+            old="a" * 64, disposal="D-1", repository_id=REPOSITORY, kind="data", at=NOW
+        )
+    )
 
 
 @pytest.fixture
