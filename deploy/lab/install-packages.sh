@@ -6,7 +6,8 @@
 #   setup   a virtual environment can be made
 #   demo    setup, a loop-mounted medium, and Ceph RGW as Object Lock server; without Ceph the
 #           demo goes on with fewer copies, so this only says so
-#   test    demo, PostgreSQL, rclone, and poppler, to read PDFs; whatever is missing is a failure
+#   test    demo, PostgreSQL, rclone, poppler to read PDFs, SoftHSM to sign them; whatever is missing
+#           is a failure
 #   bench   demo and borg, the peer
 #
 # What is there already, from whatever source, is left alone: a second call does nothing. As root,
@@ -37,6 +38,7 @@ has() { # PACKAGE -> is what we need of it there?
     cryptsetup-bin) command -v cryptsetup ;;
     udev) command -v udevadm ;;
     golang-go) command -v go ;;
+    softhsm2) command -v softhsm2-util && [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
     golang-golang-x-mod-dev) [[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/note ]] ;;
     poppler-utils) command -v pdftotext && command -v pdfimages ;;
     *) command -v "$1" ;;
@@ -132,10 +134,10 @@ case ${1:-} in
   test)
     install "${setup[@]}" "${medium[@]}" "${object_lock[@]}" "${other_reader[@]}" \
       "${sanitization[@]}" "${fonts[@]}" "${by_hand[@]}" \
-      postgresql poppler-utils
+      postgresql poppler-utils softhsm2
     ;;
   *)
-    sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac

@@ -7,7 +7,7 @@ keyring or the site file: both are handed in as values.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import ConfigError, CredentialError
@@ -35,8 +35,8 @@ class PemIdentity:
     """
 
     certificate: bytes
-    key: bytes
-    passphrase: bytes | None = None
+    key: bytes = field(repr=False)
+    passphrase: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class TokenIdentity:
     module: str
     token: str
     key: str
-    pin: str
+    pin: str = field(repr=False)
 
 
 Identity = PemIdentity | TokenIdentity
@@ -179,7 +179,6 @@ def check_pem(identity: PemIdentity) -> None:
         CredentialError: The key cannot be opened.
         ConfigError: They do not belong together, or are of a kind that is not used here.
     """
-    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     certificate = certificates_in(identity.certificate)[0]
@@ -190,13 +189,29 @@ def check_pem(identity: PemIdentity) -> None:
             "the key that signs certificates cannot be opened",
             hint="check certificates.pem in the site file: key and passphrase",
         ) from None
-    strong = (isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size >= 256) or (
-        isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 3072
-    )
-    if not strong:
-        raise ConfigError(["certificates.pem.key: must be ECDSA P-256 or better, or RSA 3072"])
+    check_strong(identity.certificate, "certificates.pem.key")
     if key.public_key() != certificate.public_key():
         raise ConfigError(["certificates.pem: the key is not that of the certificate"])
+
+
+def check_strong(certificate: bytes, what: str) -> None:
+    """Check that the key of a PEM certificate is strong enough to sign.
+
+    Args:
+        certificate: The signer's, first of the file.
+        what: Key of the site file that is named if it is not.
+
+    Raises:
+        ConfigError: It is not, or there is no certificate.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    key = certificates_in(certificate)[0].public_key()
+    strong = (isinstance(key, ec.EllipticCurvePublicKey) and key.curve.key_size >= 256) or (
+        isinstance(key, rsa.RSAPublicKey) and key.key_size >= 3072
+    )
+    if not strong:
+        raise ConfigError([f"{what}: must be ECDSA P-256 or better, or RSA 3072"])
 
 
 def _load(key: bytes) -> EllipticCurvePrivateKey:

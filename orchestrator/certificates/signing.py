@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.certificates.identity import Identity, PemIdentity, TokenIdentity, check_pem
-from orchestrator.errors import ConfigError, CredentialError, EngineError
+from orchestrator.certificates.tokens import demand_intact, token_signer
+from orchestrator.errors import ConfigError, EngineError
 
 if TYPE_CHECKING:
     from pyhanko.sign.signers import Signer
@@ -86,14 +87,16 @@ def sign(pdf: bytes, identity: Identity, how: Signing, *, at: dt.datetime) -> by
         ) from None
     except (SigningError, PdfError, ValueError) as error:
         raise EngineError(f"the certificate was not signed: {error}") from None
-    made = signed.getvalue() if isinstance(signed, io.BytesIO) else bytes(signed.read())
-    return bytes(made)
+    made = bytes(signed.getvalue() if isinstance(signed, io.BytesIO) else signed.read())
+    if isinstance(identity, TokenIdentity):
+        demand_intact(made)
+    return made
 
 
 @contextmanager
 def _signer(identity: Identity) -> Iterator[Signer]:
     if isinstance(identity, TokenIdentity):
-        with _token(identity) as signer:
+        with token_signer(identity, _certificates(identity.certificate)) as signer:
             yield signer
     else:
         yield _pem_signer(identity)
@@ -118,43 +121,6 @@ def _pem_signer(identity: PemIdentity) -> Signer:
     return SimpleSigner(
         signing_cert=own, signing_key=keys.PrivateKeyInfo.load(der), cert_registry=store
     )
-
-
-@contextmanager
-def _token(identity: TokenIdentity) -> Iterator[Signer]:
-    try:
-        from pkcs11 import PKCS11Error
-        from pyhanko.config.pkcs11 import TokenCriteria
-        from pyhanko.sign.pkcs11 import PKCS11Signer, open_pkcs11_session
-    except ImportError:
-        raise ConfigError(
-            ["certificates.token: there is no support for tokens here"],
-            hint="install imaging-orchestrator[pkcs11]",
-        ) from None
-    own, *others = _certificates(identity.certificate)
-    try:
-        session = open_pkcs11_session(
-            identity.module,
-            token_criteria=TokenCriteria(label=identity.token),
-            user_pin=identity.pin,
-        )
-        try:
-            # The raw mechanism: many tokens, SoftHSM among them, have no ECDSA with a hash.
-            raw = own.public_key.algorithm == "ec"
-            yield PKCS11Signer(
-                session,
-                signing_cert=own,
-                ca_chain=others,
-                key_label=identity.key,
-                use_raw_mechanism=raw,
-            )
-        finally:
-            session.close()
-    except PKCS11Error as error:
-        raise CredentialError(
-            f"the token {identity.token} did not sign: {type(error).__name__}",
-            hint="check certificates.token in the site file: module, token, key and pin",
-        ) from None
 
 
 def _pdf_signer(metadata: Any, signer: Signer, stamper: TimeStamper | None, at: dt.datetime) -> Any:
