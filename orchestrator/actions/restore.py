@@ -17,7 +17,7 @@ from orchestrator.actions.restore_from import candidates, choose_snapshot, prepa
 from orchestrator.actions.restored import compare_with_manifest
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import drills, snapshots
+from orchestrator.catalog import snapshots, suppressions
 from orchestrator.errors import (
     DamageError,
     NotFoundError,
@@ -134,7 +134,7 @@ class _RestoreWork:
         self._wish = wish
         self._result = Restored(current.id, wish.store, "", opened.name, as_of=wish.as_of)
         with self._site.catalog.reading() as session:
-            self._suppressed = drills.suppressed(session, wish.store)
+            self._suppressed = suppressions.suppressed(session, wish.store)
 
     def perform(self, target: Path) -> Restored | None:
         """Restore and verify; None if this copy had no snapshot at the instant asked for."""

@@ -208,23 +208,6 @@ def members(session: Session, store: str) -> Iterator[str]:
         yield path
 
 
-def suppressed(session: Session, store: str) -> frozenset[str]:
-    """Return the pseudonyms of a store's disposed studies."""
-    query = sa.select(_suppressed.c.study_key).where(_suppressed.c.store == store)
-    return frozenset(session.connection().execute(query).scalars())
-
-
-def suppress(session: Session, store: str, studies: Iterable[str], *, now: dt.datetime) -> None:
-    """Put studies on the suppression list; one that is there keeps its first date."""
-    upsert(
-        session,
-        SuppressedStudy,
-        ({"store": store, "study_key": key, "since": now} for key in studies),
-        key=["store", "study_key"],
-        keep=["since"],
-    )
-
-
 def sign(session: Session, drill: str, *, actor: str, sign_off: SignOff) -> None:
     """Record a person's signature under a drill's report."""
     session.add(

@@ -23,7 +23,7 @@ from orchestrator.actions.lock import reading
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import drills, files
+from orchestrator.catalog import files, suppressions
 from orchestrator.drills.points import newest_day
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.scope import Scope, parse_scope
@@ -130,7 +130,7 @@ def _known(site: Site, wish: Wish, repository: RepositoryRow, opened: OpenCopy) 
             held=None
             if asks_engine
             else snapshots.in_catalog(session, repository.id, place, listed),
-            suppressed=drills.suppressed(session, wish.store),
+            suppressed=suppressions.suppressed(session, wish.store),
             pseudonyms=lambda: site.catalog.keys.pseudonyms,
             rpo=site.store_config(wish.store).rpo,
             snapshot=wish.snapshot,

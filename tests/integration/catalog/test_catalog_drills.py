@@ -6,7 +6,7 @@ import datetime as dt
 
 import pytest
 
-from orchestrator.catalog import drill_history, drills, files, missed, runs
+from orchestrator.catalog import drill_history, drills, files, missed, runs, suppressions
 from orchestrator.catalog.database import Catalog
 from orchestrator.drills.result import (
     Check,
@@ -148,8 +148,8 @@ def test_disposed_and_gone_studies_are_not_counted(catalog: Catalog) -> None:
     one, two, three = with_studies(catalog, 1, 2, 3)
     record(catalog, ended(), one, three)
     with catalog.transaction() as session:
-        drills.suppress(session, "xrays", [one, one], now=NOW)
-        drills.suppress(session, "xrays", [one], now=NOW + DAY)
+        suppressions.add(session, "xrays", [one, one], now=NOW)
+        suppressions.add(session, "xrays", [one], now=NOW + DAY)
         gone = [f"p/3/{part}.dcm".encode() for part in (1, 2)]
         files.apply_changes(
             session,
@@ -161,8 +161,8 @@ def test_disposed_and_gone_studies_are_not_counted(catalog: Catalog) -> None:
             study_date=study_date,
         )
     with catalog.reading() as session:
-        assert drills.suppressed(session, "xrays") == {one}
-        assert drills.suppressed(session, "scans") == frozenset()
+        assert suppressions.suppressed(session, "xrays") == {one}
+        assert suppressions.suppressed(session, "scans") == frozenset()
         assert list(drills.study_keys(session, "xrays")) == [two]
         assert drills.coverage(session, "xrays", "vault", NOW + DAY) == Coverage(1)
 

@@ -26,6 +26,7 @@ from orchestrator.catalog import (
     sanitizations,
     slots,
     snapshots,
+    suppressions,
     transfer,
 )
 from orchestrator.catalog.certificate_tables import VendorCertificate, VendorSerial
@@ -158,7 +159,7 @@ def fill_drills(session: Session) -> None:
     drills.finish(session, result, proven=["s1"])
     sign_off = SignOff("P. Rivacy", "Compliance officer", NOW, "seen")
     drills.sign(session, result.drill, actor="privacy", sign_off=sign_off)
-    drills.suppress(session, "xrays", ["s2"], now=NOW)
+    suppressions.add(session, "xrays", ["s2"], now=NOW)
     missed.add(session, [missed_event("2026-03-04T00:00:00+00:00")])
 
 

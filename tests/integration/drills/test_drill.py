@@ -18,7 +18,7 @@ from orchestrator.actions.drills.keeping import settle_killed
 from orchestrator.actions.drills.wish import Wish
 from orchestrator.actions.restore import Wish as Wanted
 from orchestrator.actions.restore import restore
-from orchestrator.catalog import drills, facts
+from orchestrator.catalog import facts, suppressions
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.scope import slice_of
 from orchestrator.engines.restic.repository import Repository
@@ -208,7 +208,7 @@ def test_a_disposed_study_stays_away(site: LabSite, monkeypatch: pytest.MonkeyPa
     with site.opened() as opened:
         with opened.catalog.transaction() as session:
             key = next(drills.study_keys(session, STORE))
-            drills.suppress(session, STORE, [key], now=opened.clock.now())
+            suppressions.add(session, STORE, [key], now=opened.clock.now())
         result = drill(opened, Wish(STORE))
         assert (result.verdict, result.files) == ("verified", len(SOUND)), result.reason
         kept = list(site.images.glob("p*/*/*.dcm"))
@@ -258,7 +258,7 @@ def test_a_restore_leaves_disposed_studies_out(site: LabSite, tmp_path: Path) ->
     with site.opened() as opened:
         with opened.catalog.transaction() as session:
             gone = next(drills.study_keys(session, STORE))
-            drills.suppress(session, STORE, [gone], now=opened.clock.now())
+            suppressions.add(session, STORE, [gone], now=opened.clock.now())
         done = restore(opened, Wanted(STORE, tmp_path / "all"))
         assert (done.suppressed, done.files, done.verified) == (1, len(SOUND), True)
         with pytest.raises(NotFoundError):
