@@ -1,0 +1,77 @@
+"""What the site decides by: the adopted schedules, read from the texts that were adopted.
+
+A shipped or edited file changes nothing here until it is adopted; one that contradicts what was
+adopted under its id and version stops every decision.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.actions.retention.offered import demand_unchanged
+from orchestrator.actions.site import Site
+from orchestrator.catalog import schedules as rows
+from orchestrator.catalog.retention_tables import AdoptedSchedule
+from orchestrator.errors import DamageError
+from orchestrator.retention.schedule import Adopted, MajorityAge, Policy
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+
+def current_policy(site: Site, session: Session) -> Policy:
+    """Return what is in force now.
+
+    Args:
+        site: The site.
+        session: The transaction in which the decision is made.
+
+    Raises:
+        ConfigError: A file was changed under the id and version of an adopted one.
+        DamageError: An adopted text is not the one that was adopted.
+    """
+    from orchestrator.actions.retention.patients import list_doubts
+
+    demand_unchanged(site, rows.digests(session))
+    adopted: list[Adopted] = []
+    majority: tuple[MajorityAge, ...] = ()
+    for row in rows.in_force(session):
+        if row.kind == rows.MAJORITY:
+            majority = _majority(row)
+        else:
+            adopted.append(adopted_schedule(row))
+    return Policy(tuple(adopted), majority, list_doubts(site, session))
+
+
+def adopted_schedule(row: AdoptedSchedule) -> Adopted:
+    """Return an adopted schedule as its text says.
+
+    Raises:
+        DamageError: The text is not the one that was adopted.
+    """
+    from orchestrator.config.schedules import read_schedule
+
+    return Adopted(read_schedule(_text(row), _where(row)), row.image_clock)
+
+
+def _majority(row: AdoptedSchedule) -> tuple[MajorityAge, ...]:
+    from orchestrator.config.schedules import read_majority
+
+    return read_majority(_text(row), _where(row))
+
+
+def _text(row: AdoptedSchedule) -> bytes:
+    data = row.text.encode("utf-8")
+    if hashlib.sha256(data).hexdigest() != row.digest:
+        raise DamageError(
+            f"the adopted text of schedule {row.schedule_id} was changed in the catalog",
+            hint=f"orchestrator retention adopt {row.schedule_id}",
+        )
+    return data
+
+
+def _where(row: AdoptedSchedule) -> Path:
+    """Name the text in faults: it is no file any more."""
+    return Path(f"{row.schedule_id} {row.version} (adopted)")
