@@ -6,7 +6,6 @@ does not say. The text itself is kept with the row, and beside the ledger as evi
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,16 +14,11 @@ from orchestrator.actions.certificates.files import keep_evidence
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.retention.decisions import today_at
-from orchestrator.actions.retention.offered import (
-    MAJORITY_ID,
-    Offer,
-    demand_unchanged,
-    majority_path,
-    offers,
-)
+from orchestrator.actions.retention.offered import Offer, demand_unchanged, offers, own_folder
 from orchestrator.actions.site import Site
 from orchestrator.catalog import schedules as rows
 from orchestrator.catalog.retention_tables import AdoptedSchedule
+from orchestrator.catalog.schedules import MAJORITY
 from orchestrator.errors import ConfigError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +99,7 @@ def adopt(site: Site, schedule_id: str, *, image_clock: bool = False) -> Adoptio
         EngineError: The disk refuses.
     """
     demand_person(site, "compliance")
-    if schedule_id == MAJORITY_ID:
+    if schedule_id == MAJORITY:
         return _adopt_majority(site, image_clock=image_clock)
     offer = _find(site, schedule_id)
     if image_clock and not any(rule.images == "own_clock" for rule in offer.schedule.rules):
@@ -116,7 +110,7 @@ def adopt(site: Site, schedule_id: str, *, image_clock: bool = False) -> Adoptio
     with site.catalog.reading() as session:
         demand_unchanged(site, rows.digests(session))
         before = _in_force(session, schedule_id)
-        has_majority = _in_force(session, MAJORITY_ID) is not None
+        has_majority = _in_force(session, MAJORITY) is not None
     wanted = _row(site, offer, image_clock=image_clock)
     today = today_at(site, site.clock.now())
     if before is not None and _is_same(before, wanted):
@@ -138,24 +132,31 @@ def _adopt_majority(site: Site, *, image_clock: bool) -> Adoption:
         raise UsageError("the table of majority ages has no clock for images")
     with site.catalog.reading() as session:
         demand_unchanged(site, rows.digests(session))
-        before = _in_force(session, MAJORITY_ID)
+        before = _in_force(session, MAJORITY)
     wanted = _majority_row(site)
     today = today_at(site, site.clock.now())
     if before is not None and _is_same(before, wanted):
         return Adoption(before, None, False, None, None, today)
-    _put(site, [wanted], {MAJORITY_ID: before})
+    _put(site, [wanted], {MAJORITY: before})
     replaced = before.version if before is not None else None
     return Adoption(wanted, None, True, replaced, None, today)
 
 
 def _find(site: Site, schedule_id: str) -> Offer:
+    from orchestrator.config.schedules import shipped_templates
+
     good, bad = offers(site)
     for offer in good:
         if offer.schedule.id == schedule_id:
             return offer
-    faults = [fault for one in bad if one.named == schedule_id for fault in one.faults]
+    faults = [fault for one in bad if one.id == schedule_id for fault in one.faults]
     if faults:
         raise ConfigError(faults, hint="correct the file, then: orchestrator retention list")
+    if schedule_id in shipped_templates():
+        raise ConfigError(
+            [f"{schedule_id}: template: it has blanks that only the site can fill in"],
+            hint=f"copy it to {own_folder(site)}, under a name of its own, and fill it in",
+        )
     raise NotFoundError(
         f"there is no schedule {schedule_id!r} to adopt", hint="orchestrator retention list"
     )
@@ -189,19 +190,14 @@ def _row(site: Site, offer: Offer, *, image_clock: bool) -> AdoptedSchedule:
 
 
 def _majority_row(site: Site) -> AdoptedSchedule:
-    import tomllib
+    from orchestrator.config.schedules import shipped_majority
 
-    from orchestrator.config.schedules import read_majority
-
-    path = majority_path()
-    data = path.read_bytes()
-    read_majority(data, path)
-    text = data.decode("utf-8")
+    table, text = shipped_majority()
     return AdoptedSchedule(
-        schedule_id=MAJORITY_ID,
-        version=str(tomllib.loads(text)["version"]),
-        digest=hashlib.sha256(data).hexdigest(),
-        kind=rows.MAJORITY,
+        schedule_id=MAJORITY,
+        version=table.version,
+        digest=table.digest,
+        kind=MAJORITY,
         text=text,
         adopted_by=site.actor,
         adopted_at=site.clock.now(),

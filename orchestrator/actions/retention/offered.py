@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from orchestrator.actions.site import Site
-from orchestrator.catalog import schedules as rows
-from orchestrator.config.presets import shipped_files
+from orchestrator.config.presets import shipped_dir, shipped_files
 from orchestrator.errors import ConfigError
 from orchestrator.retention.schedule import Schedule
 
 Origin = Literal["shipped", "site"]
 
-FOLDER = "retention_policies"
+FOLDER: Final = "retention_policies"
 """The site's own schedules lie in this folder beside its site file."""
-
-MAJORITY_FILE = "majority.toml"
-MAJORITY_ID = rows.MAJORITY
-"""The shipped table of majority ages: pinned like a schedule, and no schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,36 +43,59 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Faulty:
-    """A file that cannot be adopted.
+    """A file of the site that cannot be adopted.
 
     Attributes:
+        id: The id it would have.
         path: The file.
-        named: The id it seems to have: what it says, or else its name.
         faults: Each as ``file: key: what is wrong``.
     """
 
+    id: str
     path: Path
-    named: str
     faults: tuple[str, ...]
 
 
 def offers(site: Site) -> tuple[list[Offer], list[Faulty]]:
-    """Read every file: the schedules that may be adopted, and the files that may not.
+    """Read every file: the schedules that may be adopted, and the site's files that may not.
 
     Raises:
         ConfigError: The installation is incomplete.
     """
-    good: dict[str, Offer] = {}
+    from orchestrator.config.schedules import shipped_schedules
+
+    folder = shipped_dir(FOLDER)
+    shipped = [
+        Offer(schedule, text, "shipped", folder / f"{schedule.id}.toml")
+        for schedule, text in shipped_schedules()
+    ]
+    own, bad = _own(site)
+    return shipped + own, bad
+
+
+def _own(site: Site) -> tuple[list[Offer], list[Faulty]]:
+    """Read the site's own files; a fault in one keeps no other from being adopted."""
+    from orchestrator.config.schedules import read_schedule, site_schedules
+
+    folder = own_folder(site)
     bad: list[Faulty] = []
-    for origin, path in _files(site):
-        try:
-            offer = _read(path, origin)
-            _demand_own(offer, good)
-        except ConfigError as error:
-            bad.append(Faulty(path, _named(path), tuple(error.faults)))
-        else:
-            good[offer.schedule.id] = offer
-    return list(good.values()), bad
+    try:
+        found = site_schedules(folder)
+    except ConfigError as error:
+        found = []
+        for path in sorted(folder.glob("*.toml")):
+            faults = tuple(one for one in error.faults if one.startswith(f"{path}: "))
+            if faults:
+                bad.append(Faulty(path.stem, path, faults))
+            else:
+                data = path.read_bytes()
+                found.append((read_schedule(data, path), data.decode("utf-8")))
+    return [Offer(one, text, "site", folder / f"{one.id}.toml") for one, text in found], bad
+
+
+def own_folder(site: Site) -> Path:
+    """Return the folder of the site's own schedules; it need not exist."""
+    return site.config.path.parent / FOLDER
 
 
 def changed(site: Site, known: Mapping[tuple[str, str], set[str]]) -> list[str]:
@@ -93,17 +112,17 @@ def changed(site: Site, known: Mapping[tuple[str, str], set[str]]) -> list[str]:
         return []
     every = {digest for digests in known.values() for digest in digests}
     faults = []
-    for path in [*(path for _, path in _files(site)), majority_path()]:
-        data = _bytes(path)
-        digest = hashlib.sha256(data).hexdigest()
-        if digest in every:
-            continue
-        name = _id_and_version(data)
-        if name is not None and name in known:
-            faults.append(
-                f"{path}: version: {name[1]} of {name[0]} was adopted with another text; a text "
-                "that has changed needs a version of its own"
-            )
+    for path in [*shipped_files(FOLDER), *sorted(own_folder(site).glob("*.toml"))]:
+        with suppress(OSError):  # a file that cannot be read is not the one that was adopted
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() in every:
+                continue
+            name = _id_and_version(path, data)
+            if name in known:
+                faults.append(
+                    f"{path}: version: {name[1]} of {name[0]} was adopted with another text; a "
+                    "text that has changed needs a version of its own"
+                )
     return faults
 
 
@@ -121,63 +140,10 @@ def demand_unchanged(site: Site, known: Mapping[tuple[str, str], set[str]]) -> N
         )
 
 
-def majority_path() -> Path:
-    """Return the file with the ages of majority."""
-    return next(path for path in shipped_files("retention_policies") if path.name == MAJORITY_FILE)
-
-
-def _files(site: Site) -> Iterator[tuple[Origin, Path]]:
-    for path in shipped_files("retention_policies"):
-        if path.name != MAJORITY_FILE:
-            yield "shipped", path
-    for path in sorted((site.config.path.parent / FOLDER).glob("*.toml")):
-        yield "site", path
-
-
-def _read(path: Path, origin: Origin) -> Offer:
-    from orchestrator.config.schedules import read_schedule
-
-    data = _bytes(path)
-    return Offer(read_schedule(data, path), data.decode("utf-8"), origin, path)
-
-
-def _demand_own(offer: Offer, good: Mapping[str, Offer]) -> None:
-    """Refuse a site's file that would stand in for the law, or for another file.
-
-    Raises:
-        ConfigError: It would.
-    """
-    schedule = offer.schedule
-    if schedule.id in good:
-        other = good[schedule.id]
-        raise ConfigError([f"{offer.path}: id: {schedule.id} is the id of {other.path} already"])
-    if offer.origin == "site" and schedule.kind == "jurisdiction":
-        raise ConfigError(
-            [f"{offer.path}: kind: a site's own schedule is local or overlay: it adds to the law"]
-        )
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or "unknown error").lower()
-        raise ConfigError([f"{path}: file: cannot be read: {reason}"]) from None
-
-
-def _named(path: Path) -> str:
-    try:
-        found = _id_and_version(_bytes(path))
-    except ConfigError:
-        found = None
-    return path.stem if found is None else found[0]
-
-
-def _id_and_version(data: bytes) -> tuple[str, str] | None:
-    """Return what a file calls itself, without looking at the rest; None if it cannot be told."""
+def _id_and_version(path: Path, data: bytes) -> tuple[str, str]:
+    """Return what a file calls itself, without looking at the rest; nothing if it is broken."""
     try:
         table = tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        return None
-    name = table.get("id"), table.get("version")
-    return (str(name[0]), str(name[1])) if None not in name else None
+        table = {}
+    return str(table.get("id", path.stem)), str(table.get("version", ""))
