@@ -105,6 +105,15 @@ def read_toml(path: Path, faults: Faults) -> dict[str, Any] | None:
     except OSError as error:
         faults.add("file", f"cannot be read: {(error.strerror or 'unknown error').lower()}")
         return None
+    return parse_toml(raw, faults)
+
+
+def parse_toml(raw: bytes, faults: Faults) -> dict[str, Any] | None:
+    """Read TOML of at most 1 MiB from bytes; what is wrong with it becomes a fault.
+
+    Returns:
+        Its top table, or None if it is not TOML.
+    """
     if len(raw) > LARGEST_FILE:
         faults.add("file", "is larger than 1 MiB, which no such file is")
         return None

@@ -278,3 +278,8 @@ class SiteConfig:
     def jobs_dir(self) -> Path:
         """The folder of the site's own jobs, beside the file; it need not exist."""
         return self.path.parent / "jobs"
+
+    @property
+    def schedules_dir(self) -> Path:
+        """The folder of the site's own retention schedules, beside the file; it may be missing."""
+        return self.path.parent / "retention_policies"
