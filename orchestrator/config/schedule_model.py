@@ -128,8 +128,8 @@ class RuleTable(Table):
     images: schedule.Images
     confidence: schedule.Confidence
     citation: CitationTable
-    conflicts: Sentences = []
-    notice: Annotated[list[NoticeTable], Field(max_length=20)] = []
+    conflicts: Sentences = Field(default_factory=list)
+    notice: list[NoticeTable] = Field(default_factory=list, max_length=20)
     note: Sentence | None = None
     reviewer: Text | None = None
     reviewed_on: Day | None = None
@@ -157,7 +157,7 @@ class AgeTable(Table):
     age: Majority
     since: Day | None = None
     confidence: schedule.Confidence
-    conflicts: Sentences = []
+    conflicts: Sentences = Field(default_factory=list)
     note: Sentence | None = None
     citation: CitationTable
 
