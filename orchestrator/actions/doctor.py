@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.actions import attach, keys, media
+from orchestrator.actions.disposal.doctor import look_at_suppression
 from orchestrator.actions.drills.doctor import look_at_decoders, look_at_kit, look_at_sandbox
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.ledger.doctor import (
@@ -249,5 +250,6 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("certificates", look_at_certificates),
     ("sanitizations", look_at_sanitizations),
     ("vendors", look_at_vendors),
+    ("disposed studies", look_at_suppression),
     ("decoders", look_at_decoders),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator import __version__
+from orchestrator.actions.disposal import suppression
 from orchestrator.actions.site import Site
 from orchestrator.catalog import facts, media, repositories
 from orchestrator.config.site import Copy, ImmutableCopy, LocalCopy
@@ -47,7 +48,9 @@ def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
         copies=tuple(_copy(site, copy, rows) for copy in site.config.copies.values()),
         ledger_key=_ledger_key(site),
     )
-    files = write_kit(directory or site.state_dir / "recovery-kit", contents)
+    folder = directory or site.state_dir / "recovery-kit"
+    files = write_kit(folder, contents)
+    suppression.write_list(site, folder)
     with site.catalog.transaction() as session:
         facts.put(session, MADE, value=fingerprint(site, rows), now=now)
         facts.put(session, CHECKSUM, value=checksum(contents), now=now)

@@ -7,11 +7,12 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.certificates.state import restore_certificates
+from orchestrator.actions.disposal import suppression
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.ledger.restore import mark_restored, restore_ledgers
 from orchestrator.actions.lock import StoreLock
@@ -51,6 +52,7 @@ class Rebuilt:
         snapshots: Data snapshots.
         files: Files of the newest manifests.
         put_aside: Where the old catalog is kept; None if there was none.
+        unasked: Buckets that may hold a newer suppression list and could not be asked.
     """
 
     copy: str
@@ -58,6 +60,7 @@ class Rebuilt:
     snapshots: int = 0
     files: int = 0
     put_aside: Path | None = None
+    unasked: list[str] = field(default_factory=list)
 
 
 def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
@@ -97,6 +100,8 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
             raise
         result.put_aside = _put_in_place(site)
         site.catalog = site.open_catalog(create=False)
+        # A state older than a disposal does not know of it; the list outside it may.
+        result.unasked = suppression.recover(site)
     return result
 
 

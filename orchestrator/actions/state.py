@@ -1,8 +1,9 @@
 """The site's own state as a tar stream, stored beside the images in every repository.
 
 With it and the recovery kit the site can be rebuilt from any copy. It holds the site file, the
-jobs, the wrapped keyring, the ledger, certificates with their evidence, and the catalog's rows
-except those of files, which the manifests hold; never a key that opens anything by itself.
+jobs, the wrapped keyring, the suppression list, the ledger, certificates with their evidence, and
+the catalog's rows except those of files, which the manifests hold; never a key that opens anything
+by itself.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import tempfile
 from collections.abc import Iterator
 
 from orchestrator.actions.certificates.state import certificate_members
+from orchestrator.actions.disposal.suppression import list_file
 from orchestrator.actions.ledger.restore import ledger_members
 from orchestrator.actions.site import Site, keyring_path
 from orchestrator.catalog import transfer
+from orchestrator.retention.suppression import FILE_NAME
 
 PIECE_BYTES = 256 * 1024
 
 SITE_FILE = "site.toml"
 KEYRING = "keyring.json"
 CATALOG = "catalog.jsonl"
+SUPPRESSED = FILE_NAME
 
 
 def state_chunks(site: Site) -> Iterator[bytes]:
@@ -39,6 +43,8 @@ def state_chunks(site: Site) -> Iterator[bytes]:
             _add(archive, KEYRING, keyring_path(site.state_dir).read_bytes())
             with tempfile.TemporaryFile(dir=site.state_dir) as rows:
                 with site.catalog.reading() as session:
+                    # Before the rows: a drill from the kit reads no further than this.
+                    _add(archive, SUPPRESSED, list_file(site, session))
                     for line in transfer.export_rows(session):
                         rows.write(line)
                 size = rows.tell()

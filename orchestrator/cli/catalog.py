@@ -35,6 +35,7 @@ def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
                 "snapshots": done.snapshots,
                 "files": done.files,
                 "put_aside": done.put_aside,
+                "unasked": done.unasked,
             }
         )
         return
@@ -44,4 +45,42 @@ def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
     )
     if done.put_aside is not None:
         render.say(f"the old one is kept at {done.put_aside}")
+    if done.unasked:
+        render.say(
+            f"copy {', '.join(done.unasked)} could not be asked for disposed studies: restore "
+            "nothing before: orchestrator catalog suppression --recover"
+        )
     render.say("next: orchestrator check, then orchestrator status")
+
+
+@catalog.command("suppression")
+@click.option("--recover", is_flag=True, help="Take the newest list of kit and buckets.")
+@pass_invocation
+def suppression_list(invocation: Invocation, *, recover: bool) -> None:
+    """Show where the list of disposed studies lies; restores leave these out.
+
+    It is kept in the catalog, beside the state in every copy, in the recovery kit's folder and in
+    every bucket.
+    """
+    from orchestrator.actions.disposal import suppression
+
+    site = invocation.open_site()
+    if recover:
+        site.demand_role("custodian", "operator", "compliance")
+        suppression.recover(site)
+    found = suppression.standing(site)
+    if invocation.as_json:
+        render.show_json(
+            {
+                "number": found.number,
+                "studies": found.studies,
+                "outstanding": found.outstanding,
+                "unasked": found.unasked,
+            }
+        )
+        return
+    render.say(f"{found.studies} disposed studies, list number {found.number}")
+    for name in found.outstanding:
+        render.say(f"copy {name} has not got this list yet")
+    for name in found.unasked:
+        render.say(f"copy {name} could not be asked, and may hold a newer one")

@@ -130,6 +130,7 @@ def _site(contents: KitContents) -> str:
     return (
         f"<h2>{escape(words.SITE)}</h2><p>{escape(words.SITE_NOTE)}</p>"
         f"<pre>{escape(commands)}</pre><p>{escape(words.SITE_AFTER)}</p>"
+        f"<p>{escape(words.DISPOSED)}</p>"
         '<div class="card"><div class="secret"><div><h3>site key</h3>'
         f'{_secret(contents.site_key)}<p class="id">keyring {escape(contents.keyring_id)}</p></div>'
         f"{_qr(contents.site_key.reveal(), 'site key')}</div></div>"

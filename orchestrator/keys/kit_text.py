@@ -98,6 +98,8 @@ def _site(contents: KitContents) -> Iterator[str]:
     yield ""
     yield from _wrapped(words.SITE_AFTER)
     yield ""
+    yield from _wrapped(words.DISPOSED)
+    yield ""
     yield f"    site key   {contents.site_key.reveal()}"
     yield f"    check      {check_word(contents.site_key)}"
     yield f"    keyring    {contents.keyring_id}"

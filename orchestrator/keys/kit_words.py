@@ -50,6 +50,12 @@ SITE_AFTER = (
     "Put recovered/site.toml beside the folder state, correct its paths, then: "
     "orchestrator catalog rebuild --copy COPY"
 )
+DISPOSED = (
+    "A copy that was away may still hold studies that were lawfully disposed of. restic alone "
+    "brings them back; the orchestrator leaves them out. Its list of them, without names, is the "
+    "file suppressed.json of this kit; a newer one lies in every bucket and beside the site's "
+    "state. Put the file into state/recovery-kit before the catalog is rebuilt."
+)
 
 LEDGER_NOTE = (
     "The public key of the ledger; it opens nothing. An export of the ledger is genuine if it "

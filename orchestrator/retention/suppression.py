@@ -20,6 +20,7 @@ FORMAT = 1
 FILE_NAME = "suppressed.json"
 LARGEST_BYTES = 1 << 28
 
+_NO_JSON = json.JSONDecodeError
 _LABEL = b"imaging-orchestrator suppression list 1\0"
 
 
@@ -78,15 +79,15 @@ def decode(data: bytes, *, keyring: str, key: bytes) -> SuppressionList:
             raise ValueError(f"a suppression list of format {body['suppression']!r} is not known")
         if body["keyring"] != keyring:
             raise ValueError("the suppression list is another site's")
-        if not hmac.compare_digest(str(seal).encode(), _seal(body, key).encode()):
-            raise ValueError("the suppression list was changed by somebody without its key")
-        studies = (
-            Suppressed(str(store), str(study), datetime.fromisoformat(since))
-            for store, study, since in body["studies"]
-        )
-        return SuppressionList(int(body["number"]), tuple(sorted(studies)))
-    except (KeyError, TypeError, AttributeError, RecursionError, json.JSONDecodeError):
+    except (KeyError, TypeError, AttributeError, RecursionError, _NO_JSON, UnicodeError):
         raise ValueError("not a suppression list, or cut short") from None
+    if not hmac.compare_digest(str(seal).encode(), _seal(body, key).encode()):
+        raise ValueError("the suppression list was changed by somebody without its key")
+    studies = (
+        Suppressed(str(store), str(study), datetime.fromisoformat(since))
+        for store, study, since in body["studies"]
+    )
+    return SuppressionList(int(body["number"]), tuple(sorted(studies)))
 
 
 def _seal(body: dict[str, Any], key: bytes) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import datetime
-from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from orchestrator.actions.disposal import suppression
 from orchestrator.actions.drills.keeping import UnprovenError, give_up, recorded, settle_killed
+from orchestrator.actions.drills.kit_site import KitKeyring, KitSite
 from orchestrator.actions.drills.parts import Known, Proof, Watch
 from orchestrator.actions.drills.restoring import look_and_restore
 from orchestrator.actions.drills.sandbox import remove_leftovers
@@ -24,103 +25,30 @@ from orchestrator.actions.drills.work import DrillWork
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, run
 from orchestrator.actions.site import Site
-from orchestrator.actions.state import KEYRING
+from orchestrator.actions.state import KEYRING, SUPPRESSED
 from orchestrator.catalog import facts
 from orchestrator.catalog.encryption import Pseudonyms
 from orchestrator.catalog.tables import Repository as RepositoryRow
-from orchestrator.config.site import OfflineCopy
+from orchestrator.config.site import ImmutableCopy, OfflineCopy
 from orchestrator.drills.result import Check, DrillResult
 from orchestrator.drills.scope import Scope
 from orchestrator.drills.verdict import judge
 from orchestrator.engines import medium, medium_search
 from orchestrator.errors import (
     AbsentCopyError,
-    CredentialError,
     DamageError,
     NotFoundError,
     OrchestratorError,
 )
-from orchestrator.keys.keyring import Keyring
 from orchestrator.keys.kit import load_kit
 from orchestrator.keys.kit_contents import KitContents, checksum
+from orchestrator.retention.suppression import SuppressionList
 
 if TYPE_CHECKING:
-    from orchestrator.catalog.database import Catalog
     from orchestrator.engines.restic.repository import Repository
-    from orchestrator.keys.secret import Secret
 
 DRILLED = "kit_drilled"
 """The fact that a kit was drilled and works: its value is the kit's checksum."""
-
-
-class KitKeyring:
-    """What stands in for the keyring: what the kit says, and nothing else.
-
-    Args:
-        contents: The kit.
-    """
-
-    def __init__(self, contents: KitContents) -> None:
-        self._contents = contents
-        self._stored: Keyring | None = None
-
-    @property
-    def id(self) -> str:
-        """Id of the keyring that the kit's site key opens."""
-        return self._contents.keyring_id
-
-    def password(self, name: str) -> Secret:
-        """Return a repository's password.
-
-        Raises:
-            NotFoundError: The kit knows no such repository.
-        """
-        for one in self._contents.repositories:
-            if one.name == name:
-                return one.password
-        raise NotFoundError(
-            f"the recovery kit knows no repository {name}",
-            hint="make a new one: orchestrator key kit",
-        )
-
-    def pseudonym_key(self) -> bytes:
-        """Return the key of the pseudonyms, from the keyring stored beside the images.
-
-        Raises:
-            CredentialError: That keyring was not opened yet.
-        """
-        if self._stored is None:
-            raise CredentialError("the keyring stored beside the images was not opened")
-        return self._stored.pseudonym_key()
-
-    def open_stored(self, path: Path) -> None:
-        """Open the keyring that was stored beside the images with the kit's site key.
-
-        Raises:
-            CredentialError: The site key does not open it.
-            DamageError: It is damaged.
-        """
-        self._stored = Keyring.open_with_site_key(path, self._contents.site_key)
-
-
-class KitSite(Site):
-    """A site that knows nothing but the kit, and from the site file where the copies are."""
-
-    kit: KitContents
-
-    @cached_property
-    def keyring(self) -> Keyring:
-        """What the kit says."""
-        return cast("Keyring", KitKeyring(self.kit))
-
-    @cached_property
-    def catalog(self) -> Catalog:
-        """There is none.
-
-        Raises:
-            NotFoundError: Always.
-        """
-        raise NotFoundError("a drill from the recovery kit uses no catalog")
 
 
 def drill_with_kit(
@@ -200,14 +128,16 @@ class _KitDrill:
         work = DrillWork(
             site, self._scope, known, result=self._result, watch=self._watch, proof=self.proof
         )
-        work.before = lambda engine, folder: self._open_stored(site, engine, folder)
+        work.before = lambda engine, folder: work.know_disposed(
+            self._open_stored(site, engine, folder)
+        )
         with _opened(site, self._result.copy, repository) as opened:
             self._result.medium = opened.label
             look_and_restore(site, work, opened, repository.name, self._wish)
         work.check_clock()
         self._result.remarks += [
             "Nothing but the recovery kit was used: no key and no record of this machine.",
-            "Gaps between snapshots and disposed studies are judged by drills with the catalog.",
+            "Gaps between snapshots are judged by drills with the catalog.",
         ]
 
     def _repository(self) -> RepositoryRow:
@@ -231,16 +161,23 @@ class _KitDrill:
             hint="make a new one: orchestrator key kit",
         )
 
-    def _open_stored(self, site: Site, engine: Repository, folder: Path) -> None:
-        """Open the keyring stored beside the images: the site can be rebuilt with this kit."""
+    def _open_stored(self, site: Site, engine: Repository, folder: Path) -> frozenset[str]:
+        """Open the keyring stored beside the images: the site can be rebuilt with this kit.
+
+        Returns:
+            Pseudonyms of the store's disposed studies, by the newest list there is.
+        """
         states = [one for one in engine.snapshots(tags=["state"]) if one.time <= self._until()]
         if not states:
             raise NotFoundError("the copy holds no state of a site: it cannot be rebuilt from it")
         newest = max(states, key=lambda one: (one.time, one.id))
+        found = _members(engine.dump(newest.id, "/state.tar"), (KEYRING, SUPPRESSED))
+        if KEYRING not in found:
+            raise DamageError("the stored state of the site has no keyring in it")
         path = folder / KEYRING
         with path.open("xb") as out:
             path.chmod(0o600)
-            out.write(_member(engine.dump(newest.id, "/state.tar"), KEYRING))
+            out.write(found[KEYRING])
         stored = cast("KitKeyring", site.keyring)
         stored.open_stored(path)
         self._result.checks.append(
@@ -250,6 +187,19 @@ class _KitDrill:
                 "its password opened the repository, and its site key the keyring stored there",
             )
         )
+        return self._disposed(site, found.get(SUPPRESSED))
+
+    def _disposed(self, site: Site, stored: bytes | None) -> frozenset[str]:
+        """Return what the newest suppression list names: of state, kit or the bucket itself."""
+        lists = [SuppressionList()]
+        if stored is not None:
+            lists.append(suppression.decoded(site, stored, "the stored state") or lists[0])
+        if self._wish.kit is not None:
+            lists.append(suppression.of_kit(site, self._wish.kit) or lists[0])
+        if isinstance(site.copy_config(self._result.copy), ImmutableCopy):
+            lists.append(suppression.of_bucket(site, self._result.copy) or lists[0])
+        newest = max(lists, key=lambda one: one.number)
+        return frozenset(one.study for one in newest.studies if one.store == self._wish.store)
 
     def _until(self) -> datetime:
         return self._result.as_of or datetime.max.replace(tzinfo=self._result.started_at.tzinfo)
@@ -306,22 +256,25 @@ class _Chunks:
         return piece
 
 
-def _member(chunks: Iterator[bytes], name: str) -> bytes:
-    """Return one file of a tar stream, and take no more of the stream than that needs.
+def _members(chunks: Iterator[bytes], names: tuple[str, ...]) -> dict[str, bytes]:
+    """Return files of a tar stream by name, and take no more of the stream than that needs.
 
     Raises:
-        DamageError: There is no such file, or it is no archive.
+        DamageError: It is no archive.
     """
+    found: dict[str, bytes] = {}
     try:
         with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|") as archive:
             for member in archive:
-                stream = archive.extractfile(member) if member.name == name else None
+                stream = archive.extractfile(member) if member.name in names else None
                 if stream is not None:
-                    return stream.read()
+                    found[member.name] = stream.read()
+                if len(found) == len(names):
+                    break
     except tarfile.TarError:
-        pass
+        raise DamageError("the stored state of the site is no archive, or is cut short") from None
     finally:
         close = getattr(chunks, "close", None)
         if close is not None:
             close()
-    raise DamageError("the stored state of the site has no keyring in it")
+    return found

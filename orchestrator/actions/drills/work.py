@@ -120,6 +120,10 @@ class DrillWork:
         self.proof.refuted |= findings.failed_studies
         self.proof.studies = list(expectation.studies())
 
+    def know_disposed(self, studies: frozenset[str]) -> None:
+        """Take studies for disposed of that only the copy could name."""
+        self._known = dataclasses.replace(self._known, suppressed=studies)
+
     def check_clock(self) -> None:
         """Make the RPO unknown if the wall clock was set while the drill ran."""
         result = self._result

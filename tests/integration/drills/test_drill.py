@@ -18,7 +18,7 @@ from orchestrator.actions.drills.keeping import settle_killed
 from orchestrator.actions.drills.wish import Wish
 from orchestrator.actions.restore import Wish as Wanted
 from orchestrator.actions.restore import restore
-from orchestrator.catalog import facts, suppressions
+from orchestrator.catalog import drills, facts, suppressions
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.scope import slice_of
 from orchestrator.engines.restic.repository import Repository
