@@ -215,6 +215,17 @@ def extend_protection(
         session.connection().execute(statement, rows)
 
 
+def lock_ends(session: Session, key: CopyKey) -> list[dt.datetime | None]:
+    """Return the different ends of locks on a copy's files, None among them if one is unknown."""
+    table = table_of(CopyFile)
+    query = (
+        sa.select(table.c.retain_until)
+        .where(*_is(table, key), table.c.state != "removed")
+        .distinct()
+    )
+    return list(session.connection().execute(query).scalars())
+
+
 def totals(session: Session, key: CopyKey) -> dict[str, tuple[int, int]]:
     """Return number and bytes of files by state."""
     table = table_of(CopyFile)

@@ -1,0 +1,118 @@
+"""Every place that may hold a store's studies: a disposal is finished when none of them does.
+
+More places rather than fewer: a medium counts from its registration until it is proven sanitized,
+and a copy that was taken out of the site file counts while nobody has shown that it is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.actions.site import Site
+from orchestrator.catalog import copies, disposals, media, sanitizations
+from orchestrator.catalog.copy_tables import Medium
+from orchestrator.catalog.disposal_tables import LIVE, DisposalCopy
+from orchestrator.catalog.disposals import CopyKey
+from orchestrator.catalog.sanitizations import ACCEPTED, EXECUTED, RECORDED
+from orchestrator.config.site import LocalCopy, OfflineCopy
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from orchestrator.catalog.sanitization_tables import Sanitization
+
+Condition = Literal["configured", "retired", "unconfigured"]
+"""`retired` is a medium out of service; `unconfigured` a store or copy that the site file no longer
+names."""
+
+METHODS = ("clear", "purge", "destroy")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One place that may hold studies of a store.
+
+    Attributes:
+        store: Store name.
+        copy: Copy name; `LIVE` for the store itself.
+        medium: Id of the medium; empty where there is none.
+        role: ``live``, a copy's role, or ``unknown`` for a copy that is no longer configured.
+        label: What people call the medium; None where there is none.
+        condition: Whether it can be reached in the ordinary way.
+        is_primary: It is the copy that restic writes.
+    """
+
+    store: str
+    copy: str
+    medium: str
+    role: str
+    label: str | None = None
+    condition: Condition = "configured"
+    is_primary: bool = False
+
+    def key(self, disposal: str) -> CopyKey:
+        """Return the key of its row in a disposal."""
+        return CopyKey(disposal, self.store, self.copy, self.medium)
+
+
+def places(site: Site, session: Session, store: str) -> list[Place]:
+    """Return every place that may hold studies of a store, the store itself first."""
+    is_known = store in site.config.stores
+    found = [Place(store, LIVE, "", "live", condition="configured" if is_known else "unconfigured")]
+    for copy in site.config.copies.values():
+        if not isinstance(copy, OfflineCopy):
+            is_primary = isinstance(copy, LocalCopy) and copy is site.config.primary
+            found.append(Place(store, copy.name, "", copy.role, is_primary=is_primary))
+    found += [_medium(site, session, store, row) for row in _media(session)]
+    named = set(site.config.copies)
+    left = {row.copy_ for row in copies.states(session, store=store) if not row.medium} - named
+    found += [Place(store, name, "", "unknown", condition="unconfigured") for name in sorted(left)]
+    return found
+
+
+def rows(site: Site, session: Session, disposal: str, store: str) -> list[DisposalCopy]:
+    """Return a row for each place of a store that nobody has looked at yet."""
+    return [
+        DisposalCopy(
+            disposal=disposal,
+            store=store,
+            copy_=place.copy,
+            medium=place.medium,
+            role=place.role,
+            state=disposals.PENDING,
+        )
+        for place in places(site, session, store)
+    ]
+
+
+def sanitized(session: Session, medium: Medium) -> Sanitization | None:
+    """Return the sanitization that shows that a retired medium holds nothing; None if none does.
+
+    It must have reached a method, have been accepted by a person, and have ended after the medium
+    was last here: what was written later it did not remove.
+    """
+    if medium.retired_at is None:
+        return None
+    for row in reversed(sanitizations.of_medium(session, medium.id)):
+        counts = row.state in (EXECUTED, RECORDED) and row.validation == ACCEPTED
+        late = row.ended_at is not None and (
+            medium.last_seen is None or row.ended_at >= medium.last_seen
+        )
+        if counts and late and row.method in METHODS:
+            return row
+    return None
+
+
+def _media(session: Session) -> list[Medium]:
+    known = media.of_copy(session, None, retired=True)
+    return [row for row in known if sanitized(session, row) is None]
+
+
+def _medium(site: Site, session: Session, store: str, row: Medium) -> Place:
+    condition: Condition = "configured"
+    if row.retired_at is not None:
+        condition = "retired"
+    elif not isinstance(site.config.copies.get(row.copy_), OfflineCopy):
+        condition = "unconfigured"
+    return Place(store, row.copy_, row.id, "offline", row.label, condition)
