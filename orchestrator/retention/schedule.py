@@ -12,6 +12,8 @@ import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal
 
+from orchestrator.retention.study import ReviewReason
+
 Kind = Literal["jurisdiction", "overlay", "local"]
 """`jurisdiction`: the law of a state or of the country; `overlay`: what a payer, programme or
 insurer adds; `local`: what the site itself adds. Periods of all kinds are compared and the longest
@@ -277,4 +279,4 @@ class Policy:
 
     adopted: tuple[Adopted, ...]
     majority: tuple[MajorityAge, ...]
-    unusable: frozenset[str] = field(default_factory=frozenset)
+    unusable: frozenset[ReviewReason] = field(default_factory=frozenset)
