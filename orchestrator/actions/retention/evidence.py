@@ -1,0 +1,206 @@
+"""What the images of one study, and of one patient, say together: dates, whose they are, doubts.
+
+Fed one image after the other, in any order; the answer does not depend on it. Knows nothing of
+the patient list.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from orchestrator.catalog.study_facts import Image
+from orchestrator.dicom.dates import parse_date
+from orchestrator.retention.patient_id import is_phantom, is_placeholder, normal_name
+from orchestrator.retention.study import ReviewReason
+
+STRONG_DATES = ("study_date", "series_date", "acquisition_date", "content_date")
+"""Dates of the image. The date on which the file was made is a weaker one: it only keeps longer."""
+
+LARGEST_SPREAD = dt.timedelta(days=366)
+"""Dates of one image that lie further apart contradict each other."""
+
+DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
+
+_MAMMOGRAPHY_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.1.2",  # digital mammography, for presentation and for processing
+    "1.2.840.10008.5.1.4.1.1.13.1.3",  # breast tomosynthesis
+    "1.2.840.10008.5.1.4.1.1.13.1.4",  # breast projection, for presentation
+    "1.2.840.10008.5.1.4.1.1.13.1.5",  # breast projection, for processing
+)
+"""Source: DICOM PS3.4 annex B.5, storage SOP classes."""
+
+_X_RAY = frozenset({"CR", "DX", "RG"})
+_YES = "YES"
+
+
+def is_directory(image: Image) -> bool:
+    """Say whether it is a DICOMDIR: the index of a folder, never a record of a patient."""
+    stored = image.sop_class_uid or image.header.get("media_storage_sop_class_uid")
+    return stored == DICOMDIR_CLASS
+
+
+def dates_of(header: Mapping[str, str]) -> tuple[list[dt.date], dt.date | None]:
+    """Return an image's own dates and the weaker one, the day on which the file was made."""
+    strong = (parse_date(header.get(name, "")) for name in STRONG_DATES)
+    return [day for day in strong if day is not None], parse_date(
+        header.get("instance_creation_date", "")
+    )
+
+
+@dataclass(slots=True)
+class StudyEvidence:
+    """What the images of one study say.
+
+    Attributes:
+        store: Store name.
+        study: Pseudonym of the study.
+        patients: Whom its images name; merges followed.
+        files: How many there are.
+        size_bytes: Their length together.
+        newest: Newest of the images' own dates.
+        oldest: Oldest of them.
+        newest_other: Newest day on which a file was made.
+        is_mammogram: One of them is a mammogram.
+        doubts: What is wrong with them.
+    """
+
+    store: str
+    study: str
+    patients: set[str] = field(default_factory=set)
+    files: int = 0
+    size_bytes: int = 0
+    newest: dt.date | None = None
+    oldest: dt.date | None = None
+    newest_other: dt.date | None = None
+    is_mammogram: bool = False
+    doubts: set[ReviewReason] = field(default_factory=set)
+
+    def add(self, image: Image, patient: str | None) -> None:
+        """Take in one image.
+
+        Args:
+            image: The image.
+            patient: Whom it names, merges followed; None for nobody.
+        """
+        self.files += 1
+        self.size_bytes += image.size_bytes
+        if patient is not None:
+            self.patients.add(patient)
+        strong, other = dates_of(image.header)
+        for day in strong:
+            self.newest = later(self.newest, day)
+            self.oldest = earlier(self.oldest, day)
+        self.newest_other = later(self.newest_other, other)
+        self.is_mammogram = self.is_mammogram or _is_mammogram(image)
+        self.doubts.update(_doubts(image, strong))
+
+    def add_elsewhere(self, other: StudyEvidence) -> None:
+        """Take in what another store's images of the same study say; they are not counted."""
+        self.patients |= other.patients
+        self.newest = later(self.newest, other.newest)
+        self.oldest = earlier(self.oldest, other.oldest)
+        self.newest_other = later(self.newest_other, other.newest_other)
+        self.is_mammogram = self.is_mammogram or other.is_mammogram
+
+    @property
+    def patient(self) -> str | None:
+        """The patient; None if no image names one, or they name several."""
+        return next(iter(self.patients)) if len(self.patients) == 1 else None
+
+
+@dataclass(slots=True)
+class PatientEvidence:
+    """What all images of one patient say. Small: there is one for each patient of the site.
+
+    Attributes:
+        newest: Newest date of any image, or of any file if that is later.
+        born: The birth date that its images state; the first of several.
+        born_differ: They state several.
+        name: Stands for the name; None if no image has one.
+        names_differ: They carry several.
+        stores: Stores that have images, one bit each.
+    """
+
+    newest: dt.date | None = None
+    born: dt.date | None = None
+    born_differ: bool = False
+    name: int | None = None
+    names_differ: bool = False
+    stores: int = 0
+
+    def add(self, image: Image, store_bit: int) -> None:
+        """Take in one image."""
+        header = image.header
+        self.stores |= store_bit
+        strong, other = dates_of(header)
+        for day in strong:
+            self.newest = later(self.newest, day)
+        self.newest = later(self.newest, other)
+        born = parse_date(header.get("patient_birth_date", ""))
+        if born is not None:
+            self.born_differ = self.born_differ or self.born not in (None, born)
+            self.born = earlier(self.born, born)
+        name = normal_name(header.get("patient_name", ""))
+        if name:
+            mark = hash(name)
+            self.names_differ = self.names_differ or self.name not in (None, mark)
+            self.name = mark
+
+    def merge(self, other: PatientEvidence) -> None:
+        """Take in the images of somebody who was merged with this patient.
+
+        Names may differ then, but not birth dates: that is what the merge says.
+        """
+        self.newest = later(self.newest, other.newest)
+        apart = None not in (self.born, other.born) and self.born != other.born
+        self.born_differ = self.born_differ or other.born_differ or apart
+        self.born = earlier(self.born, other.born)
+        self.names_differ = self.names_differ or other.names_differ
+        self.stores |= other.stores
+
+
+def later(one: dt.date | None, other: dt.date | None) -> dt.date | None:
+    """Return the later of two days; None counts as none."""
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
+
+
+def earlier(one: dt.date | None, other: dt.date | None) -> dt.date | None:
+    """Return the earlier of two days; None counts as none."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
+
+
+def _doubts(image: Image, dates: list[dt.date]) -> Iterator[ReviewReason]:
+    header = image.header
+    patient_id = header.get("patient_id", "")
+    if not patient_id.strip():
+        yield "patient_id_missing"
+    elif is_placeholder(patient_id):
+        yield "patient_id_placeholder"
+    if image.state != "good":
+        yield "file_not_good"
+    if header.get("patient_identity_removed", "").upper() == _YES:
+        yield "deidentified"
+    if (
+        header.get("quality_control_subject", "").upper() == _YES
+        or is_phantom(patient_id)
+        or is_phantom(header.get("patient_name", ""))
+    ):
+        yield "phantom"
+    if dates and max(dates) - min(dates) > LARGEST_SPREAD:
+        yield "dates_disagree"
+
+
+def _is_mammogram(image: Image) -> bool:
+    if image.modality == "MG":
+        return True
+    stored = image.sop_class_uid or ""
+    if any(stored == one or stored.startswith(f"{one}.") for one in _MAMMOGRAPHY_CLASSES):
+        return True
+    body_part = image.header.get("body_part_examined", "").upper()
+    return image.modality in _X_RAY and "BREAST" in body_part

@@ -1,0 +1,153 @@
+"""The images of studies as decisions about them need it: each with its header, in clear.
+
+Streams; memory does not grow with the number of images. Gone files count like present ones: as
+long as they have a row, some snapshot or copy may hold them. What a header means is judged
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session
+
+from orchestrator.catalog.bulk import batches, stream, table_of
+from orchestrator.catalog.encryption import FieldKeys
+from orchestrator.catalog.tables import File
+
+_KEYS_A_QUERY = 500
+
+_file = table_of(File)
+_columns = (
+    _file.c.store,
+    _file.c.study_key,
+    _file.c.patient_key,
+    _file.c.state,
+    _file.c.size_bytes,
+    _file.c.modality,
+    _file.c.sop_class_uid,
+    _file.c.path_key,
+    _file.c.identity_enc,
+)
+
+
+class Image(NamedTuple):
+    """One file of a study.
+
+    Attributes:
+        store: Store name.
+        study: Pseudonym of the study.
+        patient: Pseudonym of the patient by the header alone; None if it has no patient id.
+        state: As the manifest has it.
+        size_bytes: Its length.
+        modality: As in the header; None if absent.
+        sop_class_uid: As in the header; None if absent.
+        header: The recorded header fields by keyword.
+    """
+
+    store: str
+    study: str
+    patient: str | None
+    state: str
+    size_bytes: int
+    modality: str | None
+    sop_class_uid: str | None
+    header: dict[str, str]
+
+
+def images(
+    session: Session,
+    keys: FieldKeys,
+    *,
+    store: str | None = None,
+    studies: Collection[str] | None = None,
+    patients: Collection[str] | None = None,
+) -> Iterator[Image]:
+    """Yield images, those of one study of one store behind each other.
+
+    Ordered by store and study unless `studies` or `patients` narrow it down.
+
+    Args:
+        session: Any session; the iterator ends with its transaction.
+        keys: Cipher and pseudonyms of the catalog.
+        store: Only of this store.
+        studies: Only of these studies.
+        patients: Only with one of these values of `Image.patient`.
+
+    Raises:
+        DamageError: A header was changed in the database.
+    """
+    query = sa.select(*_columns).where(_file.c.study_key.is_not(None))
+    if store is not None:
+        query = query.where(_file.c.store == store)
+    query = query.order_by(_file.c.store, _file.c.study_key, _file.c.id)
+    for part in _narrowed(query, studies, patients):
+        for row in stream(session, part):
+            yield _image(keys, row)
+
+
+def patient_samples(
+    session: Session, keys: FieldKeys, *, stores: Collection[str]
+) -> Iterator[Image]:
+    """Yield one image for each patient of each of some stores.
+
+    Args:
+        session: Any session; the iterator ends with its transaction.
+        keys: Cipher and pseudonyms of the catalog.
+        stores: Only of these.
+
+    Raises:
+        DamageError: A header was changed in the database.
+    """
+    first = (
+        sa.select(sa.func.min(_file.c.id))
+        .where(
+            _file.c.store.in_(sorted(stores)),
+            _file.c.study_key.is_not(None),
+            _file.c.patient_key.is_not(None),
+        )
+        .group_by(_file.c.store, _file.c.patient_key)
+    )
+    for row in stream(session, sa.select(*_columns).where(_file.c.id.in_(first))):
+        yield _image(keys, row)
+
+
+def shared_studies(session: Session) -> frozenset[str]:
+    """Return the studies of which more than one store has files."""
+    first, last = (
+        session.connection()
+        .execute(sa.select(sa.func.min(_file.c.store), sa.func.max(_file.c.store)))
+        .one()
+    )
+    if first == last:
+        return frozenset()
+    query = (
+        sa.select(_file.c.study_key)
+        .where(_file.c.study_key.is_not(None))
+        .group_by(_file.c.study_key)
+        .having(sa.func.min(_file.c.store) != sa.func.max(_file.c.store))
+    )
+    return frozenset(study for (study,) in stream(session, query))
+
+
+def _narrowed(
+    query: sa.Select[Any], studies: Collection[str] | None, patients: Collection[str] | None
+) -> Iterator[sa.Select[Any]]:
+    if studies is not None and patients is not None:
+        raise ValueError("narrow down by studies or by patients")
+    if studies is None and patients is None:
+        yield query
+    column = _file.c.study_key if studies is not None else _file.c.patient_key
+    for batch in batches(sorted(set(studies or patients or ())), _KEYS_A_QUERY):
+        yield query.where(column.in_(batch))
+
+
+def _image(keys: FieldKeys, row: tuple[Any, ...]) -> Image:
+    store, study, patient, state, size_bytes, modality, sop_class_uid, path_key, identity = row
+    header: dict[str, str] = {}
+    if identity is not None:
+        header = json.loads(keys.cipher.decrypt(identity, f"file.identity|{store}|{path_key}"))
+    return Image(store, study, patient, state, size_bytes, modality, sop_class_uid, header)
