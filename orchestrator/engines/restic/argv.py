@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import UsageError
@@ -112,15 +113,22 @@ def backup(tags: Sequence[str], *, parent: str | None) -> tuple[str, ...]:
     return (*argv, ".")
 
 
-def backup_stream(name: str, tags: Sequence[str]) -> tuple[str, ...]:
+def backup_stream(name: str, tags: Sequence[str], *, at: datetime | None = None) -> tuple[str, ...]:
     """Back up standard input as one file at the snapshot's root.
+
+    Args:
+        name: The file's name.
+        tags: Tags of the snapshot.
+        at: The snapshot's time, aware, to the second; None for now.
 
     Raises:
         UsageError: The name is not a plain file name, or a tag is malformed.
     """
     if not name or "/" in name or "\x00" in name:
         raise UsageError("a stream is stored under a plain file name")
-    return (*_new_snapshot(tags), "--stdin", "--stdin-filename", name)
+    # restic reads the time in the zone of its environment, which is UTC.
+    time = () if at is None else ("--time", f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}")
+    return (*_new_snapshot(tags), *time, "--stdin", "--stdin-filename", name)
 
 
 def _new_snapshot(tags: Sequence[str]) -> list[str]:

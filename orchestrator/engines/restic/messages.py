@@ -124,6 +124,11 @@ def restored_path(document: Doc) -> bytes:
     return str(document.get("item", "")).strip("/").encode("utf-8", "surrogatepass")
 
 
+def changed_path(document: Doc) -> tuple[str, str]:
+    """Return path and modifier of a change between two snapshots; a folder's path ends in ``/``."""
+    return str(document.get("path", "")), str(document.get("modifier", ""))
+
+
 def check_report(document: Doc) -> CheckReport:
     """Read a check's summary."""
     return CheckReport(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from orchestrator.engines.pipes import Lines
@@ -17,7 +18,7 @@ from orchestrator.engines.restic import argv, messages
 from orchestrator.engines.restic.access import Ended, Verb, memory_file
 from orchestrator.engines.restic.failure import PARTIAL
 from orchestrator.engines.restic.patterns import include_file
-from orchestrator.engines.restic.upkeep import Upkeep
+from orchestrator.engines.restic.rewriting import Rewriting
 from orchestrator.engines.restic.values import (
     BackupSummary,
     Node,
@@ -34,8 +35,8 @@ from orchestrator.errors import (
 )
 
 
-class Repository(Upkeep):
-    """A repository; see `Access` for how it is opened and `Upkeep` for the other verbs."""
+class Repository(Rewriting):
+    """A repository; see `Access` for how it is opened, `Upkeep` and `Rewriting` for other verbs."""
 
     __slots__ = ()
 
@@ -104,7 +105,12 @@ class Repository(Upkeep):
         return self._backup(Verb(command, "the backup", accept=(0, PARTIAL), cwd=root), on_progress)
 
     def backup_stream(
-        self, name: str, chunks: Iterable[bytes], *, tags: Sequence[str]
+        self,
+        name: str,
+        chunks: Iterable[bytes],
+        *,
+        tags: Sequence[str],
+        at: datetime | None = None,
     ) -> BackupSummary:
         """Back up a stream of bytes as one file at the snapshot's root.
 
@@ -114,13 +120,14 @@ class Repository(Upkeep):
             name: The file's name.
             chunks: Its content, taken by another thread.
             tags: Tags of the snapshot.
+            at: The snapshot's time, aware, to the second; None for now.
 
         Raises:
             Exception: Whatever `chunks` raises.
             OrchestratorError: As for `backup`.
         """
         self._writable("a backup")
-        command = argv.backup_stream(name, tags)
+        command = argv.backup_stream(name, tags, at=at)
         return self._backup(Verb(command, "the backup of a stream", stdin=chunks), None)
 
     def snapshots(self, *, tags: Sequence[str] = ()) -> list[Snapshot]:

@@ -134,7 +134,7 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
         """
         ids: list[str] = []
-        self.run(self._question(argv.list_locks(), "listing locks"), _ids_into(ids))
+        self.run(self._question(argv.list_locks(), "listing locks"), ids_into(ids))
         locks: list[Lock] = []
         for lock_id in ids:
             verb = self._question(argv.cat_lock(lock_id), "reading a lock")
@@ -209,7 +209,9 @@ def _document(name: str, verb: Verb, lines: list[bytes]) -> Any:
         raise EngineError(f"{name}: {verb.doing} gave no readable answer") from None
 
 
-def _ids_into(ids: list[str]) -> Callable[[bytes], None]:
+def ids_into(ids: list[str]) -> Callable[[bytes], None]:
+    """Return what takes the lines of a list of full ids."""
+
     def take(line: bytes) -> None:
         text = line.decode(errors="replace").strip()
         if text:

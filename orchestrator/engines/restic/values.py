@@ -157,6 +157,36 @@ class CheckReport:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """What one snapshot lacks against another. PHI (bytes that are not UTF-8 are lost).
+
+    Attributes:
+        removed: Paths of files, links and the like that only the first has.
+        folders: Paths of folders that only the first has.
+        others: Everything else that differs: added, of other content, type, time or mode.
+    """
+
+    removed: tuple[str, ...] = field(repr=False)
+    folders: tuple[str, ...] = field(repr=False)
+    others: int
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the index of a repository names.
+
+    Attributes:
+        blobs: Blobs the index names, each time it names one.
+        used: Blobs that the snapshots need, each once.
+        found: Which of those that were looked for it names.
+    """
+
+    blobs: int
+    used: int
+    found: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ForgetDecision:
     """What a policy says of one snapshot.
 
