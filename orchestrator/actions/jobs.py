@@ -10,6 +10,7 @@ from orchestrator.actions import backup, bucket, check, replicate, rotate, statu
 from orchestrator.actions.due import mark_of, take
 from orchestrator.actions.ledger import anchor
 from orchestrator.actions.lock import marked
+from orchestrator.actions.retention.jobs import DO
 from orchestrator.actions.run import Occasion, close_unfinished
 from orchestrator.actions.site import Site
 from orchestrator.actions.targets import copies_of, stores_of
@@ -26,11 +27,14 @@ ORDER: tuple[Action, ...] = (
     "backup",
     "replicate",
     "extend",
+    "disposal-settle",
     "check",
     "probe",
     "drill",
     "rotate",
     "purge-cache",
+    "retention-plan",
+    "overdue-review",
     "anchor",
     "status",
 )
@@ -224,6 +228,10 @@ def _purge_cache(site: Site, _job: Job, occasion: Occasion) -> _Shortfall | None
     return _each(list(site.config.caches), one)
 
 
+def _of_retention(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
+    return _shortfall(DO[job.action](site, occasion))
+
+
 def _rotate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
     def one(store: str) -> None:
         rotate.rotate(site, [store], dry_run=False, occasion=occasion)
@@ -232,11 +240,9 @@ def _rotate(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
 
 
 def _anchor(site: Site, _job: Job, occasion: Occasion) -> _Shortfall | None:
-    done = anchor.anchor(site, occasion=occasion)
-    failed = [one for one in done.targets if one.state != "anchored"]
-    if not failed:
-        return None
-    return _Shortfall("; ".join(f"{one.target}: {one.detail or one.state}" for one in failed))
+    found = anchor.anchor(site, occasion=occasion).targets
+    failed = [one for one in found if one.state != "anchored"]
+    return _shortfall([f"{one.target}: {one.detail or one.state}" for one in failed])
 
 
 def _status(site: Site, job: Job, _occasion: Occasion) -> _Shortfall | None:
@@ -271,8 +277,11 @@ def _each(names: list[str], one: Callable[[str], _Shortfall | None]) -> _Shortfa
 
 
 def _of_stores(outcomes: list[tuple[str, str]]) -> _Shortfall | None:
-    bad = [f"store {name}: {outcome}" for name, outcome in outcomes if outcome != "succeeded"]
-    return _Shortfall("; ".join(bad)) if bad else None
+    return _shortfall([f"store {name}: {how}" for name, how in outcomes if how != "succeeded"])
+
+
+def _shortfall(words: list[str]) -> _Shortfall | None:
+    return _Shortfall("; ".join(words)) if words else None
 
 
 _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
@@ -284,6 +293,9 @@ _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "drill": _drill,
     "rotate": _rotate,
     "purge-cache": _purge_cache,
+    "disposal-settle": _of_retention,
+    "retention-plan": _of_retention,
+    "overdue-review": _of_retention,
     "anchor": _anchor,
     "status": _status,
 }

@@ -78,11 +78,15 @@ def notice(site: Site, jobs: Mapping[str, Job]) -> list[MissedEvent]:
     now = site.clock.now()
     new: list[MissedEvent] = []
     judged: dict[str, datetime] = {}
+    ended: list[str] = []
     with site.catalog.reading() as session:
         for job in jobs.values():
-            if job.schedule is None or job.action == "status" or idle(site, job) is not None:
+            if job.schedule is None or job.action == "status":
                 continue
             since = _since(session, job, now)
+            if idle(site, job) is not None:
+                ended += [] if since is None else [job.name]
+                continue
             if since is None:
                 judged[job.name] = now
                 continue
@@ -90,6 +94,8 @@ def notice(site: Site, jobs: Mapping[str, Job]) -> list[MissedEvent]:
                 judged[job.name] = due
                 if verdict is not None:
                     new.append(_event(job, due, verdict, now))
+    if ended:
+        _close_accounts(site, ended)
     if judged:
         new = _record(site, new, judged, now)
     for event in new:
@@ -126,6 +132,16 @@ def _is_made_up(session: Session, row: MissedEvent, job: Job | None, now: dateti
     if later is not None and later >= row.slot:
         return True
     return job is not None and _done_by_hand(session, job, row.due_at, now)
+
+
+def _close_accounts(site: Site, jobs: list[str]) -> None:
+    """Forget up to when jobs were judged that have nothing to do now.
+
+    When they have again, nothing was missed in between.
+    """
+    with site.catalog.transaction() as session:
+        for job in jobs:
+            facts.drop(session, _SINCE + job)
 
 
 def _since(session: Session, job: Job, now: datetime) -> datetime | None:

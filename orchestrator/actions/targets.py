@@ -8,6 +8,9 @@ from orchestrator.config.jobs import Action, Job
 _ROLES: dict[Action, tuple[str, ...]] = {"extend": ("immutable",), "probe": ("immutable",)}
 """Actions that only copies of some roles know."""
 
+_OF_RETENTION: tuple[Action, ...] = ("disposal-settle", "retention-plan", "overdue-review")
+"""Actions that are nothing where nothing is adopted or disposed of."""
+
 _OF_COPIES: tuple[Action, ...] = ("replicate", "check", "extend", "probe", "drill")
 """Actions that are nothing without a copy."""
 
@@ -40,4 +43,8 @@ def idle(site: Site, job: Job) -> str | None:
         return f"nothing to do here: the site has no copy that is {wanted}"
     if job.action == "purge-cache" and not site.config.caches:
         return "nothing to do here: the site names no cache"
+    if job.action in _OF_RETENTION:
+        from orchestrator.actions.retention import jobs
+
+        return jobs.idle(site, job.action)
     return None

@@ -31,6 +31,9 @@ Action = Literal[
     "drill",
     "rotate",
     "purge-cache",
+    "disposal-settle",
+    "retention-plan",
+    "overdue-review",
     "anchor",
     "status",
 ]

@@ -69,6 +69,7 @@ TYPES = frozenset(
         "missed",
         "probe.done",
         "retention.adopted",
+        "retention.reviewed",
         "sanitization.approved",
         "sanitization.proposed",
         "sanitization.recorded",

@@ -14,7 +14,7 @@ from orchestrator.actions.certificates.files import keep_evidence
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.retention.decisions import today_at
-from orchestrator.actions.retention.offered import Offer, demand_unchanged, offers, own_folder
+from orchestrator.actions.retention.offered import Offer, demand_unchanged, offers
 from orchestrator.actions.site import Site
 from orchestrator.catalog import schedules as rows
 from orchestrator.catalog.retention_tables import AdoptedSchedule
@@ -155,7 +155,7 @@ def _find(site: Site, schedule_id: str) -> Offer:
     if schedule_id in shipped_templates():
         raise ConfigError(
             [f"{schedule_id}: template: it has blanks that only the site can fill in"],
-            hint=f"copy it to {own_folder(site)}, under a name of its own, and fill it in",
+            hint=f"copy it to {site.config.schedules_dir}, under a name of its own, and fill it in",
         )
     raise NotFoundError(
         f"there is no schedule {schedule_id!r} to adopt", hint="orchestrator retention list"

@@ -77,7 +77,7 @@ def _own(site: Site) -> tuple[list[Offer], list[Faulty]]:
     """Read the site's own files; a fault in one keeps no other from being adopted."""
     from orchestrator.config.schedules import read_schedule, site_schedules
 
-    folder = own_folder(site)
+    folder = site.config.schedules_dir
     bad: list[Faulty] = []
     try:
         found = site_schedules(folder)
@@ -91,11 +91,6 @@ def _own(site: Site) -> tuple[list[Offer], list[Faulty]]:
                 data = path.read_bytes()
                 found.append((read_schedule(data, path), data.decode("utf-8")))
     return [Offer(one, text, "site", folder / f"{one.id}.toml") for one, text in found], bad
-
-
-def own_folder(site: Site) -> Path:
-    """Return the folder of the site's own schedules; it need not exist."""
-    return site.config.path.parent / FOLDER
 
 
 def changed(site: Site, known: Mapping[tuple[str, str], set[str]]) -> list[str]:
@@ -112,7 +107,7 @@ def changed(site: Site, known: Mapping[tuple[str, str], set[str]]) -> list[str]:
         return []
     every = {digest for digests in known.values() for digest in digests}
     faults = []
-    for path in [*shipped_files(FOLDER), *sorted(own_folder(site).glob("*.toml"))]:
+    for path in [*shipped_files(FOLDER), *sorted(site.config.schedules_dir.glob("*.toml"))]:
         with suppress(OSError):  # a file that cannot be read is not the one that was adopted
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() in every:

@@ -59,7 +59,7 @@ def adopted_schedule(row: AdoptedSchedule) -> Adopted:
 def _majority(row: AdoptedSchedule) -> tuple[MajorityAge, ...]:
     from orchestrator.config.schedules import read_majority
 
-    return read_majority(_text(row), _where(row)).ages
+    return read_majority(_text(row), _where(row))
 
 
 def _text(row: AdoptedSchedule) -> bytes:

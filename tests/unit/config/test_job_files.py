@@ -10,6 +10,7 @@ from orchestrator.errors import ConfigError
 SHIPPED = {
     "cache-purge": "purge-cache",
     "daily-check": "check",
+    "disposal-settle": "disposal-settle",
     "kit-drill": "drill",
     "ledger-anchor": "anchor",
     "lock-extension": "extend",
@@ -17,6 +18,8 @@ SHIPPED = {
     "nightly-backup": "backup",
     "offline-drill": "drill",
     "offline-rotation": "replicate",
+    "overdue-review": "overdue-review",
+    "retention-plan": "retention-plan",
     "snapshot-rotation": "rotate",
     "status": "status",
     "weekly-drill": "drill",
