@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
-from orchestrator.catalog.bulk import batches
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
     from orchestrator.retention.study import Decision, StudyFacts
 
-AT_ONCE = 20_000
-"""Studies decided together."""
+LOOK_UP_AFTER = 1000
+"""So many studies later somebody may have asked the work to stop."""
 
 
 def decisions(
@@ -36,6 +35,7 @@ def decisions(
     Args:
         site: The site.
         session: Everything is as of this transaction: files, patient list, schedules, holds.
+            Nothing may be written in it before the iterator has ended.
         store: Only studies of this store.
         studies: Only these, by pseudonym.
         now: The instant of the decision; its date in the site's zone counts.
@@ -43,17 +43,24 @@ def decisions(
     Raises:
         ConfigError: A schedule was changed under the version that was adopted.
         DamageError: What was adopted, or a field of the catalog, was changed.
+        StoppedError: The work was told to stop.
     """
     from orchestrator.actions.holds.guard import in_force
     from orchestrator.actions.retention.facts import study_facts
-    from orchestrator.retention.decide import decide
+    from orchestrator.retention.decide import decide_each
 
     policy = current_policy(site, session)
     holds = in_force(session, site)
-    today = today_at(site, now)
-    for batch in batches(study_facts(site, session, store=store, studies=studies), AT_ONCE):
-        site.check_stop()
-        yield from zip(batch, decide(batch, policy, holds, today), strict=True)
+    found = study_facts(site, session, store=store, studies=studies)
+    yield from decide_each(_until_stopped(site, found), policy, holds, today_at(site, now))
+
+
+def _until_stopped(site: Site, studies: Iterator[StudyFacts]) -> Iterator[StudyFacts]:
+    for number, study in enumerate(studies):
+        if number % LOOK_UP_AFTER == 0:
+            site.check_stop()
+            site.progress.advance("studies", number, None)
+        yield study
 
 
 def today_at(site: Site, now: datetime) -> date:
