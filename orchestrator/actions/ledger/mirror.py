@@ -29,6 +29,7 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "backup.day": ("day", "store"),
     "certificate.recorded": ("number",),
     "check.done": ("run",),
+    "disposal.proposed": ("disposal", "part"),
     "drill.done": ("drill",),
     "medium.overdue": ("medium", "due"),
     "medium.received": ("medium", "event_at"),

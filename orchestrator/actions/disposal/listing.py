@@ -1,0 +1,287 @@
+"""Where disposals stand, as a person wants to see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.actions.disposal.places import Place
+from orchestrator.actions.disposal.timeline import Timeline, timeline
+from orchestrator.actions.site import Site
+from orchestrator.catalog import disposals, media
+from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy
+from orchestrator.catalog.disposals import (
+    ABSENT,
+    APPROVED,
+    COMPLETE,
+    OPEN,
+    PENDING,
+    PROPOSED,
+    REFUSED,
+    WITHHELD,
+)
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+LIVE_NAME = "live"
+"""What the store itself is called where copies are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The studies of one store in a batch.
+
+    Attributes:
+        store: Store name.
+        studies: Those that go.
+        withheld: Those that were taken out of it.
+        files: Files of those that go.
+        size_bytes: Their length together.
+    """
+
+    store: str
+    studies: int
+    withheld: int
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one copy.
+
+    Attributes:
+        store: Store name.
+        copy: Copy name, or `LIVE_NAME`.
+        role: ``live``, a copy's role, or ``unknown``.
+        medium: Id of the medium; None where there is none.
+        label: What people call the medium.
+        state: ``pending``, ``absent``, ``residual`` or ``unknown``.
+        residual_until: Until when something is left there, as far as that is known.
+        expected: The earliest day on which it can be free; None if nothing says.
+        proved_at: When absence was proved.
+        detail: More, in words.
+    """
+
+    store: str
+    copy: str
+    role: str
+    medium: str | None
+    label: str | None
+    state: str
+    residual_until: datetime | None
+    expected: date | None
+    proved_at: datetime | None
+    detail: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A disposal as it stands.
+
+    Attributes:
+        row: Its row.
+        stores: Its studies by store.
+        copies: Every place, as it was proved or as it is expected.
+        executable_at: From when it can be executed; None if it cannot be any more.
+        earliest_completion: The earliest day on which no copy is left; None if nothing says.
+        withheld: Why studies were taken out of it, with how many.
+        hints: What to do next, and what is in the way, in sentences.
+    """
+
+    row: Disposal
+    stores: tuple[Share, ...]
+    copies: tuple[Standing, ...]
+    executable_at: datetime | None
+    earliest_completion: date | None
+    withheld: Mapping[str, int]
+    hints: tuple[str, ...]
+
+    @property
+    def studies(self) -> int:
+        """How many studies go."""
+        return sum(share.studies for share in self.stores)
+
+    @property
+    def notices(self) -> list[dict[str, Any]]:
+        """What must be done before, by the schedules."""
+        return list(self.row.plan.get("notices", ()))
+
+
+def show(site: Site, name: str) -> Batch:
+    """Return one disposal.
+
+    Raises:
+        NotFoundError: There is none.
+    """
+    with site.catalog.reading() as session:
+        return _batch(site, session, disposals.get(session, name))
+
+
+def listing(site: Site) -> list[Batch]:
+    """Return every disposal, oldest first."""
+    with site.catalog.reading() as session:
+        return [_batch(site, session, row) for row in disposals.listing(session)]
+
+
+def _batch(site: Site, session: Session, row: Disposal) -> Batch:
+    stores = _shares(session, row)
+    start = _executable_at(site, row)
+    rows = list(disposals.copies(session, row.id))
+    expected = None
+    if row.state in (PROPOSED, APPROVED, *OPEN):
+        wanted = [share.store for share in stores if share.studies]
+        expected = timeline(site, session, wanted, executable_at=start or site.clock.now())
+    standings = _standings(session, rows, expected)
+    return Batch(
+        row=row,
+        stores=stores,
+        copies=standings,
+        executable_at=start,
+        earliest_completion=_completion(site, row, standings),
+        withheld=_withheld(session, row),
+        hints=tuple(_hints(site, row, standings, start)),
+    )
+
+
+def _shares(session: Session, row: Disposal) -> tuple[Share, ...]:
+    found: dict[str, list[int]] = {}
+    for study in disposals.studies(session, row.id):
+        counts = found.setdefault(study.store, [0, 0, 0, 0])
+        if study.state == WITHHELD:
+            counts[1] += 1
+            continue
+        counts[0] += 1
+        counts[2] += study.files
+        counts[3] += study.size_bytes
+    return tuple(Share(store, *counts) for store, counts in found.items())
+
+
+def _withheld(session: Session, row: Disposal) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for study in disposals.studies(session, row.id, states=[WITHHELD]):
+        why = study.withheld or "not said"
+        found[why] = found.get(why, 0) + 1
+    return found
+
+
+def _executable_at(site: Site, row: Disposal) -> datetime | None:
+    now = site.clock.now()
+    if row.state == PROPOSED:
+        wait: timedelta = site.config.retention.quarantine
+        return now + wait
+    if row.state == APPROVED and row.quarantine_until is not None:
+        return max(row.quarantine_until, now)
+    return None
+
+
+def _standings(
+    session: Session, rows: list[DisposalCopy], expected: Timeline | None
+) -> tuple[Standing, ...]:
+    labels = {row.id: row.label for row in media.of_copy(session, None, retired=True)}
+    planned = {
+        (one.place.store, one.place.copy, one.place.medium): one
+        for one in (expected.expected if expected is not None else ())
+    }
+    found: dict[tuple[str, str, str], Standing] = {}
+    for key, one in planned.items():
+        found[key] = _planned(one.place, one.day, one.why)
+    for row in rows:
+        key = (row.store, row.copy_, row.medium)
+        plan = planned.get(key)
+        is_open = row.state != ABSENT and plan is not None
+        found[key] = Standing(
+            store=row.store,
+            copy=row.copy_ or LIVE_NAME,
+            role=row.role,
+            medium=row.medium or None,
+            label=labels.get(row.medium),
+            state=row.state,
+            residual_until=None if row.state == ABSENT else row.residual_until,
+            expected=plan.day if plan is not None and is_open else None,
+            proved_at=row.proved_at if row.state == ABSENT else None,
+            detail=row.detail or (plan.why if plan is not None and is_open else None),
+        )
+    return tuple(found[key] for key in sorted(found))
+
+
+def _planned(place: Place, day: date | None, why: str) -> Standing:
+    return Standing(
+        store=place.store,
+        copy=place.copy or LIVE_NAME,
+        role=place.role,
+        medium=place.medium or None,
+        label=place.label,
+        state=PENDING,
+        residual_until=None,
+        expected=day,
+        proved_at=None,
+        detail=why,
+    )
+
+
+def _completion(site: Site, row: Disposal, copies: tuple[Standing, ...]) -> date | None:
+    zone = site.config.timezone
+    if row.state == COMPLETE:
+        return row.completed_at.astimezone(zone).date() if row.completed_at is not None else None
+    if row.state == REFUSED or row.paused is not None:
+        return None
+    days: list[date] = []
+    for one in copies:
+        if one.state == ABSENT:
+            continue
+        until = one.residual_until
+        day = until.astimezone(zone).date() if until is not None else one.expected
+        if day is None:
+            return None
+        days.append(day)
+    return max(days, default=site.clock.now().astimezone(zone).date())
+
+
+def _hints(
+    site: Site, row: Disposal, copies: tuple[Standing, ...], start: datetime | None
+) -> list[str]:
+    if row.paused is not None:
+        return [f"paused by hold {row.paused}: what is left stays until the hold is released"]
+    command = f"orchestrator --as ACTOR disposal {{}} {row.id}"
+    if row.state == PROPOSED:
+        found = [f"next, another person of compliance: {command.format('approve')}"]
+        if row.plan.get("notices"):
+            found.insert(0, "notices must be given before: say so with --notice TEXT")
+        return found
+    if row.state == APPROVED and start is not None:
+        if start > site.clock.now():
+            until = start.astimezone(site.config.timezone)
+            called_off = command.format("refuse")
+            return [
+                f"in quarantine until {until:%Y-%m-%d %H:%M}; to call it off: {called_off} "
+                "--reason TEXT"
+            ]
+        return [f"next: {command.format('execute')} --execute"]
+    if row.state in OPEN:
+        return _hints_of_open(row, copies)
+    return []
+
+
+def _hints_of_open(row: Disposal, copies: tuple[Standing, ...]) -> list[str]:
+    left = [one for one in copies if one.state != ABSENT]
+    if not left:
+        return [
+            "every copy is proved absent and no certificate is issued yet: "
+            "orchestrator job run disposal-settle says why"
+        ]
+    unreachable = [one for one in left if one.role == "unknown"]
+    found = [
+        f"store {one.store}: put copy {one.copy} back into the site file, so that it can be "
+        "looked at"
+        for one in unreachable
+    ]
+    if any(one.copy == LIVE_NAME for one in left):
+        found.append(
+            f"not finished here: orchestrator --as ACTOR disposal execute {row.id} --execute"
+        )
+    found.append(f"what remains on paper: orchestrator disposal statement {row.id} --to FILE")
+    return found
