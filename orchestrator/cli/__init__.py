@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "cache": "orchestrator.cli.cache:cache",
     "store": "orchestrator.cli.store:store",
     "study": "orchestrator.cli.store:study",
+    "retention": "orchestrator.cli.retention:retention",
     "ledger": "orchestrator.cli.ledger:ledger",
     "certificate": "orchestrator.cli.certificate:certificate",
     "key": "orchestrator.cli.key:key",

@@ -53,6 +53,23 @@ def show_json(document: Any) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=_plain))
 
 
+def show_long_json(head: dict[str, Any], name: str, lines: Iterable[str]) -> None:
+    """Print one JSON document whose last field is a list too long for the memory.
+
+    Args:
+        head: The fields before it; at least one.
+        name: Of the list.
+        lines: Its members as JSON, to be had without an error: half a document is none.
+    """
+    text = json.dumps(head, ensure_ascii=False, indent=2, default=_plain)
+    click.echo(f"{text[:-2]},\n  {json.dumps(name)}: [", nl=False)
+    before = "\n    "
+    for line in lines:
+        click.echo(before + line, nl=False)
+        before = ",\n    "
+    click.echo("\n  ]\n}")
+
+
 def say(text: str = "") -> None:
     """Print one line for people."""
     click.echo(text)

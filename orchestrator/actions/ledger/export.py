@@ -58,7 +58,7 @@ def export(
     found = ((one.index, one.entry, one.data) for one in select(site, reader, wanted))
     lines = enumerate((csv_lines if kind == "csv" else json_lines)(found))
     counted = 0
-    with _new(to) as out:
+    with new_file(to) as out:
         for number, line in lines:
             out.write(line)
             counted = number + (kind == "jsonl")
@@ -66,7 +66,7 @@ def export(
 
 
 @contextmanager
-def _new(to: Path) -> Iterator[BinaryIO]:
+def new_file(to: Path) -> Iterator[BinaryIO]:
     """Write a private file that is whole or not there: half an export would look like one.
 
     Raises:

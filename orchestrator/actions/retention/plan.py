@@ -16,9 +16,9 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog import schedules as rows
 
 if TYPE_CHECKING:
-    from orchestrator.retention.study import Decision, StudyFacts, Winner
+    from orchestrator.retention.study import Decision, StudyFacts, Verdict, Winner
 
-VERDICTS = ("dispose", "review", "keep")
+VERDICTS: tuple[Verdict, ...] = ("dispose", "review", "keep")
 
 Take = Callable[["StudyFacts", "Decision"], None]
 
@@ -65,11 +65,11 @@ class Plan:
     today: date
     store: str | None
     schedules: list[tuple[str, str]] = field(default_factory=list)
-    verdicts: dict[str, Share] = field(
+    verdicts: dict[Verdict, Share] = field(
         default_factory=lambda: {verdict: Share() for verdict in VERDICTS}
     )
     stores: dict[str, Counter[str]] = field(default_factory=dict)
-    reasons: dict[str, Counter[str]] = field(
+    reasons: dict[Verdict, Counter[str]] = field(
         default_factory=lambda: {verdict: Counter() for verdict in VERDICTS}
     )
     rules: dict[Winner, Counter[str]] = field(default_factory=dict)
