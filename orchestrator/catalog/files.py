@@ -142,7 +142,7 @@ def entries_of_study(
     if present_only:
         query = query.where(_file.c.gone_run.is_(None))
     for path_key, path_enc, sha256, size_bytes in stream(session, query):
-        yield StudyFile(_path(store, path_key, path_enc, keys), sha256, size_bytes)
+        yield StudyFile(path_of(store, path_key, path_enc, keys), sha256, size_bytes)
 
 
 def paths_for_hashes(
@@ -160,7 +160,7 @@ def paths_for_hashes(
             .order_by(_file.c.sha256, _file.c.id)
         )
         for sha256, store, path_key, path_enc in stream(session, query):
-            yield sha256, store, _path(store, path_key, path_enc, keys)
+            yield sha256, store, path_of(store, path_key, path_enc, keys)
 
 
 def identity_of_study(
@@ -277,5 +277,10 @@ def _context(field: str, store: str, path_key: str) -> str:
     return f"file.{field}|{store}|{path_key}"
 
 
-def _path(store: str, path_key: str, path_enc: bytes, keys: FieldKeys) -> bytes:
+def path_of(store: str, path_key: str, path_enc: bytes, keys: FieldKeys) -> bytes:
+    """Return the path of a file's row in clear.
+
+    Raises:
+        DamageError: It was changed in the database.
+    """
     return keys.cipher.decrypt(path_enc, _context("path", store, path_key))
