@@ -74,7 +74,7 @@ def _tables(raw: dict[str, Any], key: str) -> Iterator[tuple[int, dict[str, Any]
 
 
 def _check_rule(key: str, rule: dict[str, Any], faults: Faults) -> None:
-    about = rule.get("record_class")
+    about = str(rule.get("record_class"))
     if about in PERMANENT_CLASSES and rule.get("adult") != "indefinite":
         faults.add(f"{key}.adult", 'must be "indefinite": records of this class are never due')
     if rule.get("images") == "own_clock" and about != "xray_image":

@@ -162,9 +162,9 @@ def site_schedules(folder: Path) -> list[tuple[Schedule, str]]:
     covered = {schedule.jurisdiction for schedule in shipped if is_usable_law(schedule)}
 
     def may_stand(raw: dict[str, Any], faults: Faults) -> bool:
-        if raw.get("id") in taken:
+        if str(raw.get("id")) in taken:
             faults.add("id", "is that of a shipped file; choose another one")
-        if raw.get("kind") == "jurisdiction" and raw.get("jurisdiction") in covered:
+        if raw.get("kind") == "jurisdiction" and str(raw.get("jurisdiction")) in covered:
             faults.add(
                 "kind",
                 f"the law of {raw['jurisdiction']} ships with the product; "
