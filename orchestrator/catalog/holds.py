@@ -1,0 +1,349 @@
+"""Legal holds: their rows, what the catalog knows to be covered by one, and the gate.
+
+Rows and queries only: who may place or release a hold, and what a hold keeps, is decided by the
+actions. Keeping is safe, so wherever the catalog cannot tell, a query here says "covered".
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import json
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlmodel import Session, col, select
+
+from orchestrator.catalog import facts
+from orchestrator.catalog.bulk import batches, stream, table_of
+from orchestrator.catalog.disposal_tables import DisposalStudy, SnapshotReplacement
+from orchestrator.catalog.encryption import FieldKeys
+from orchestrator.catalog.hold_tables import Hold
+from orchestrator.catalog.retention_tables import ListedPatient
+from orchestrator.catalog.tables import File
+from orchestrator.errors import NotFoundError
+
+_KEYS_A_QUERY = 500
+
+_file, _hold, _of_disposal = table_of(File), table_of(Hold), table_of(DisposalStudy)
+
+
+class Cover(NamedTuple):
+    """What a hold selects, with the patient as the files of one store name it.
+
+    Attributes:
+        kind: ``study``, ``patient``, ``dates`` or ``store``.
+        study: Pseudonym, for ``study``.
+        patients: Pseudonyms, for ``patient``.
+        dates_from: First day, for ``dates``; None for no beginning.
+        dates_to: Last day, for ``dates``; None for no end.
+    """
+
+    kind: str
+    study: str | None = None
+    patients: frozenset[str] = frozenset()
+    dates_from: dt.date | None = None
+    dates_to: dt.date | None = None
+
+
+class Span(NamedTuple):
+    """From which run on files were there, and the run that found them gone; None for none."""
+
+    first_run: str
+    gone_run: str | None
+
+
+def gate(session: Session) -> None:
+    """Let nobody place or release a hold until this transaction ends, or wait for who does.
+
+    On SQLite a writing transaction is the only one anyhow; on PostgreSQL the table of the holds
+    is locked against writers. Readers are not held up.
+
+    Args:
+        session: A writing session, before anything was read in it.
+
+    Raises:
+        LockedError: Somebody else holds it for longer than we wait.
+        EngineError: The session cannot write: it would shut nobody out.
+    """
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("LOCK TABLE hold IN SHARE ROW EXCLUSIVE MODE"))
+    # Refused in a session that only reads, where SQLite's gate would stand open.
+    connection.execute(sa.update(_hold).where(sa.false()).values(matter=""))
+
+
+def add(session: Session, hold: Hold) -> None:
+    """Record a hold."""
+    session.add(hold)
+    session.flush()
+
+
+def next_number(session: Session, year: int) -> int:
+    """Return the number of the next hold of a year, from 1; released ones keep theirs."""
+    start = f"H-{year}-"
+    query = select(Hold.id).where(col(Hold.id).startswith(start, autoescape=True))
+    taken = [int(one.removeprefix(start)) for one in session.exec(query)]
+    return max(taken, default=0) + 1
+
+
+def get(session: Session, hold_id: str) -> Hold:
+    """Return a hold by its id.
+
+    Raises:
+        NotFoundError: There is none of this id.
+    """
+    row = session.get(Hold, hold_id, populate_existing=True)
+    if row is None:
+        raise NotFoundError("there is no such hold", hint="orchestrator hold list")
+    return row
+
+
+def listing(session: Session, *, released: bool = False) -> Sequence[Hold]:
+    """Return the holds in force, oldest first; also those that were released, if asked."""
+    query = select(Hold).order_by(col(Hold.placed_at), col(Hold.id))
+    if not released:
+        query = query.where(col(Hold.released_at).is_(None))
+    return session.exec(query).all()
+
+
+def save(session: Session, hold: Hold) -> None:
+    """Write back what has changed of a hold."""
+    session.add(hold)
+    session.flush()
+
+
+def keep_second_reason(session: Session, hold: str, field: bytes, now: dt.datetime) -> None:
+    """Keep why the second person has released a hold: the row has room for the first one's."""
+    value = base64.b64encode(field).decode("ascii")
+    facts.put(session, f"hold-release:{hold}", value=value, now=now)
+
+
+def merges(session: Session) -> list[tuple[str, str]]:
+    """Return which patient the list in force says was merged into which."""
+    query = select(ListedPatient.patient_key, ListedPatient.merged_into).where(
+        col(ListedPatient.merged_into).is_not(None)
+    )
+    return [(one, other) for one, other in session.exec(query) if other is not None]
+
+
+def knows_patient(session: Session, keys: Collection[str]) -> bool:
+    """Say whether a file or the patient list names one of these patients."""
+    for column in (_file.c.patient_key, table_of(ListedPatient).c.patient_key):
+        query = sa.select(sa.literal(1)).where(column.in_(keys)).limit(1)
+        if session.connection().execute(query).first() is not None:
+            return True
+    return False
+
+
+def knows_study(session: Session, study: str, store: str | None) -> bool:
+    """Say whether a file, or a disposal, of the store (None: of any) is of this study."""
+    for table in (_file, _of_disposal):
+        query = sa.select(sa.literal(1)).where(table.c.study_key == study).limit(1)
+        if store is not None:
+            query = query.where(table.c.store == store)
+        if session.connection().execute(query).first() is not None:
+            return True
+    return False
+
+
+def unissued_patients(
+    session: Session, store: str, keys: FieldKeys, among: Collection[str] | None = None
+) -> Iterator[tuple[str, str]]:
+    """Yield patient key and patient id where the newest of a patient's images names no issuer.
+
+    Such a key was computed without an issuer; where the site file names the store's, the patient
+    list knows the same person by another key.
+
+    Args:
+        session: Any session; the iterator ends with its transaction.
+        store: The store.
+        keys: Cipher and pseudonyms of the catalog.
+        among: Only patients of these studies; None for all.
+
+    Raises:
+        DamageError: A field was changed in the database.
+    """
+    groups: list[list[str] | None] = [None]
+    if among is not None:
+        groups = list(batches(among, _KEYS_A_QUERY))
+    for group in groups:
+        newest = (
+            sa.select(sa.func.max(_file.c.id))
+            .where(_file.c.store == store, _file.c.patient_key.is_not(None))
+            .group_by(_file.c.patient_key)
+        )
+        if group is not None:
+            newest = newest.where(_file.c.study_key.in_(group))
+        query = sa.select(_file.c.path_key, _file.c.patient_key, _file.c.identity_enc).where(
+            _file.c.id.in_(newest), _file.c.identity_enc.is_not(None)
+        )
+        for path_key, patient_key, field in stream(session, query):
+            plain = keys.cipher.decrypt(field, f"file.identity|{store}|{path_key}")
+            header: dict[str, str] = json.loads(plain)
+            if not header.get("issuer_of_patient_id", "").strip():
+                yield patient_key, header.get("patient_id", "")
+
+
+def patient_id(session: Session, patient_key: str, keys: FieldKeys) -> tuple[str, str] | None:
+    """Return issuer (may be empty) and id of a patient as an image names it; None if none does.
+
+    Raises:
+        DamageError: A field was changed in the database.
+    """
+    query = (
+        sa.select(_file.c.store, _file.c.path_key, _file.c.identity_enc)
+        .where(_file.c.patient_key == patient_key, _file.c.identity_enc.is_not(None))
+        .limit(1)
+    )
+    row = session.connection().execute(query).first()
+    if row is None:
+        return None
+    plain = keys.cipher.decrypt(row.identity_enc, f"file.identity|{row.store}|{row.path_key}")
+    header: dict[str, str] = json.loads(plain)
+    return header.get("issuer_of_patient_id", ""), header.get("patient_id", "")
+
+
+def spans(session: Session, store: str, cover: Cover) -> list[Span]:
+    """Return when the covered files of a store were there, as far as runs have seen.
+
+    All files of a covered study count. A file that was gone and came back, or whose content is
+    older than its row, counts for the time in between as well.
+    """
+    covered: sa.ColumnElement[bool] = _file.c.study_key.in_(_studies(store, cover))
+    if cover.kind == "patient":
+        # Also of files that belong to no study: they are the patient's all the same.
+        covered = sa.or_(covered, _file.c.patient_key.in_(sorted(cover.patients)))
+    query = (
+        sa.select(_file.c.first_run, _file.c.since_run, _file.c.gone_run)
+        .where(_file.c.store == store, covered)
+        .distinct()
+    )
+    found = session.connection().execute(query)
+    return [Span(min(first, since), gone) for first, since, gone in found]
+
+
+def studies(
+    session: Session, store: str, cover: Cover, among: Collection[str] | None = None
+) -> set[str]:
+    """Return the covered studies of a store, also those that a disposal has taken away.
+
+    Args:
+        session: Any session.
+        store: The store.
+        cover: What the hold selects.
+        among: Only these; None for all.
+    """
+    groups: list[list[str] | None] = [None]
+    if among is not None:
+        groups = list(batches(among, _KEYS_A_QUERY))
+    found: set[str] = set()
+    for group in groups:
+        for query in (_studies(store, cover, group), _disposed(store, cover, group)):
+            found.update(row[0] for row in session.connection().execute(query))
+    return found
+
+
+def count_studies(session: Session, store: str, cover: Cover) -> int:
+    """Return how many studies of a store are covered now, by their files."""
+    query = sa.select(sa.func.count()).select_from(_studies(store, cover).subquery())
+    return int(session.connection().execute(query).scalar_one())
+
+
+def count_files(session: Session, store: str, cover: Cover) -> tuple[int, str] | None:
+    """Return how many files of a store are covered, and the first run of any; None for none."""
+    first = sa.case(
+        (_file.c.since_run < _file.c.first_run, _file.c.since_run), else_=_file.c.first_run
+    )
+    query = sa.select(sa.func.count(), sa.func.min(first)).where(
+        _file.c.store == store, _file.c.study_key.in_(_studies(store, cover))
+    )
+    count, since = session.connection().execute(query).one()
+    return (int(count), str(since)) if count else None
+
+
+def untouched(session: Session, store: str, cover: Cover, run_id: str) -> int:
+    """Return how many covered files of a store were neither new nor changed in a run."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(_file)
+        .where(
+            _file.c.store == store,
+            _file.c.study_key.in_(_studies(store, cover)),
+            _file.c.since_run != run_id,
+        )
+    )
+    return int(session.connection().execute(query).scalar_one())
+
+
+def replacements(session: Session, repository_id: str) -> Sequence[SnapshotReplacement]:
+    """Return what disposals have put in the place of which data snapshot."""
+    query = select(SnapshotReplacement).where(
+        col(SnapshotReplacement.repository_id) == repository_id,
+        col(SnapshotReplacement.kind) == "data",
+    )
+    return session.exec(query).all()
+
+
+def disposals_with(session: Session, store: str, cover: Cover, states: Collection[str]) -> set[str]:
+    """Return the disposals with a covered study of a store in one of these states."""
+    query = _disposed(store, cover, None, what=_of_disposal.c.disposal)
+    return {
+        row[0]
+        for row in session.connection().execute(
+            query.where(_of_disposal.c.state.in_(sorted(states)))
+        )
+    }
+
+
+def _studies(store: str, cover: Cover, among: Collection[str] | None = None) -> sa.Select[Any]:
+    """Select the covered studies by their files."""
+    query = sa.select(_file.c.study_key).where(
+        _file.c.store == store, _file.c.study_key.is_not(None)
+    )
+    if among is not None:
+        query = query.where(_file.c.study_key.in_(among))
+    if cover.kind == "study":
+        query = query.where(_file.c.study_key == cover.study)
+    elif cover.kind == "patient":
+        query = query.where(_file.c.patient_key.in_(sorted(cover.patients)))
+    query = query.group_by(_file.c.study_key)
+    if cover.kind == "dates":
+        query = query.having(
+            _overlaps(cover, sa.func.min(_file.c.study_date), sa.func.max(_file.c.study_date))
+        )
+    return query
+
+
+def _disposed(
+    store: str,
+    cover: Cover,
+    among: Collection[str] | None,
+    *,
+    what: sa.ColumnElement[str] = _of_disposal.c.study_key,
+) -> sa.Select[Any]:
+    """Select covered studies, or another column, from what disposals have taken away."""
+    table = _of_disposal
+    query = sa.select(what).where(table.c.store == store).distinct()
+    if among is not None:
+        query = query.where(table.c.study_key.in_(among))
+    if cover.kind == "study":
+        query = query.where(table.c.study_key == cover.study)
+    elif cover.kind == "patient":
+        query = query.where(table.c.patient_key.in_(sorted(cover.patients)))
+    elif cover.kind == "dates":
+        query = query.where(_overlaps(cover, table.c.dates_from, table.c.dates_to))
+    return query
+
+
+def _overlaps(
+    cover: Cover, oldest: sa.ColumnElement[dt.date], newest: sa.ColumnElement[dt.date]
+) -> sa.ColumnElement[bool]:
+    """Say whether a study touches the days of a hold; without a date it may be of any day."""
+    parts: list[sa.ColumnElement[bool]] = []
+    if cover.dates_to is not None:
+        parts.append(oldest <= cover.dates_to)
+    if cover.dates_from is not None:
+        parts.append(newest >= cover.dates_from)
+    return sa.or_(newest.is_(None), oldest.is_(None), sa.and_(sa.true(), *parts))
