@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -39,6 +39,14 @@ def newest(session: Session) -> PatientList | None:
         col(PatientList.imported_at).desc(), col(PatientList.id).desc()
     )
     return session.exec(query.limit(1)).first()
+
+
+def taken_since(session: Session, at: dt.datetime) -> Sequence[PatientList]:
+    """Return the lists that were taken since an instant, oldest first."""
+    query = select(PatientList).where(
+        col(PatientList.imported_at) >= at, col(PatientList.state) != REFUSED
+    )
+    return session.exec(query.order_by(col(PatientList.imported_at), col(PatientList.id))).all()
 
 
 def add_refused(session: Session, row: PatientList) -> None:

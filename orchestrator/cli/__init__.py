@@ -37,6 +37,7 @@ COMMANDS: dict[str, str] = {
     "cache": "orchestrator.cli.cache:cache",
     "store": "orchestrator.cli.store:store",
     "study": "orchestrator.cli.store:study",
+    "patients": "orchestrator.cli.patients:patients",
     "retention": "orchestrator.cli.retention:retention",
     "ledger": "orchestrator.cli.ledger:ledger",
     "certificate": "orchestrator.cli.certificate:certificate",

@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.ledger.record import Event, record_new
+from orchestrator.actions.retention import patient_events
 from orchestrator.actions.site import Site
 from orchestrator.catalog import happenings, media, missed, repositories
 from orchestrator.catalog import ledger as rows
@@ -67,7 +68,7 @@ def record_happenings(site: Site, *, ending: str | None = None) -> int:
     with site.catalog.reading() as session:
         since = _since(site, session, now)
         events = [*_days(site, session, (since, now)), *_work(session, since, ending)]
-        events += _overdue(session, now)
+        events += [*_overdue(session, now), *patient_events.since(session, since)]
         gaps = missed.unrecorded(session)
         events += [
             Event(
