@@ -19,7 +19,7 @@ from orchestrator.actions.disposal.notices import required
 from orchestrator.actions.disposal.timeline import timeline
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.ledger import mirror
-from orchestrator.actions.ledger.record import Event, record
+from orchestrator.actions.ledger.record import Event, Recorded, record
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
@@ -95,7 +95,9 @@ def propose(site: Site, store: str | None = None) -> listing.Batch:
         content = _content(row, found)
         row.plan_digest = hashlib.sha256(content).hexdigest()
         _keep(site, content)
-        row.entries = _record(site, row, found)
+        made = _record(site, row, found)
+        row.entries = [one.index for one in made]
+        row.plan = row.plan | {"proposed_in": [one.id for one in made]}
         with site.catalog.transaction() as session:
             disposals.add(session, row, _studies(row.id, found))
         current.metrics.update(disposal=row.id, studies=len(found.studies))
@@ -203,7 +205,7 @@ def _keep(site: Site, content: bytes) -> None:
     keep_evidence(site, content)
 
 
-def _record(site: Site, row: Disposal, found: _Due) -> list[int]:
+def _record(site: Site, row: Disposal, found: _Due) -> list[Recorded]:
     """Record the proposal, with a commitment to each study; several entries if there are many."""
     parts = list(batches((facts.study for facts, _ in found.studies), SUBJECTS_AT_ONCE))
     totals = Counter[str]()
@@ -227,7 +229,7 @@ def _record(site: Site, row: Disposal, found: _Due) -> list[int]:
         )
         for number, part in enumerate(parts, 1)
     ]
-    return [one.index for one in record(site, events)]
+    return record(site, events)
 
 
 def _studies(disposal: str, found: _Due) -> Iterator[DisposalStudy]:
