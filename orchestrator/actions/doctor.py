@@ -20,6 +20,7 @@ from orchestrator.actions.ledger.doctor import (
     look_at_vendors,
 )
 from orchestrator.actions.places import read_marker
+from orchestrator.actions.retention.doctor import look_at_retention
 from orchestrator.actions.site import Site
 from orchestrator.catalog import buckets, runs
 from orchestrator.config.site import Copy, FolderStore, ImmutableCopy, LocalCopy, OfflineCopy
@@ -250,6 +251,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("certificates", look_at_certificates),
     ("sanitizations", look_at_sanitizations),
     ("vendors", look_at_vendors),
+    ("retention", look_at_retention),
     ("disposed studies", look_at_suppression),
     ("decoders", look_at_decoders),
 )

@@ -143,6 +143,16 @@ def seen_starting_with(session: Session, prefix: str) -> set[str]:
     return set(session.exec(query).all())
 
 
+def seen_in_order(session: Session, prefix: str) -> list[str]:
+    """Return the occasions that begin with a text as they came into the ledger, oldest first."""
+    query = (
+        select(LedgerSeen.occasion)
+        .where(col(LedgerSeen.occasion).startswith(prefix, autoescape=True))
+        .order_by(col(LedgerSeen.ledger), col(LedgerSeen.entry))
+    )
+    return list(session.exec(query).all())
+
+
 def mirror(session: Session, number: int, entries: Iterable[Mirrored], *, upto: int) -> None:
     """Keep what is needed of entries that stand in the ledger; safe to repeat.
 

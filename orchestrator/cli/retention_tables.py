@@ -162,7 +162,7 @@ def show_explained(one: dict[str, Any]) -> None:
             render.say(f"  next: {reason['next_step']}")
     if one["components"]:
         render.table(
-            ["", "period", "from", "until", "rule", "citation"],
+            ["", "period", "from", "over on", "rule", "citation"],
             [
                 [
                     "longest" if part["wins"] else "",

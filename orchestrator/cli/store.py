@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from orchestrator.cli import render
 from orchestrator.cli.options import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from orchestrator.actions.retention.decisions import Decided
+    from orchestrator.catalog.studies import StudyRow
 
 
 @click.group()
@@ -84,16 +89,20 @@ def study() -> None:
 def list_studies(invocation: Invocation, store_name: str | None, limit: int) -> None:
     """Show studies by pseudonym; `restore --study` takes one."""
     from orchestrator.actions.listing import study_list
+    from orchestrator.actions.retention.decisions import decided
 
     site = invocation.open_site()
     if store_name is not None:
         site.store_config(store_name)
     found = study_list(site, store_name, limit=limit)
+    known = decided(site, {row.study for row in found})
+    if known.problem is not None:
+        render.note(known.problem)
     if invocation.as_json:
-        render.show_json({"studies": [row._asdict() for row in found]})
+        render.show_json({"studies": [_values(row, known) for row in found]})
         return
     render.table(
-        ["study", "store", "patient", "files", "bytes", "modalities", "newest"],
+        ["study", "store", "patient", "files", "bytes", "modalities", "newest", "due", "verdict"],
         [
             [
                 row.study,
@@ -103,10 +112,21 @@ def list_studies(invocation: Invocation, store_name: str | None, limit: int) -> 
                 render.size(row.size_bytes),
                 ", ".join(row.modalities),
                 row.newest_study_date,
+                _values(row, known)["due"],
+                _values(row, known)["verdict"],
             ]
             for row in found
         ],
     )
+
+
+def _values(row: StudyRow, known: Decided) -> dict[str, Any]:
+    decision = known.decisions.get((row.store, row.study))
+    return {
+        **row._asdict(),
+        "due": decision.due if decision is not None else None,
+        "verdict": decision.verdict if decision is not None else None,
+    }
 
 
 @study.command("show")
@@ -116,13 +136,17 @@ def show_study(invocation: Invocation, key: str) -> None:
     """Show the study with pseudonym KEY, and the copies that hold its newest snapshot."""
     from orchestrator.actions.listing import snapshot_list
     from orchestrator.actions.listing import study as find
+    from orchestrator.actions.retention.decisions import decided
 
     site = invocation.open_site()
     rows = find(site, key)
+    known = decided(site, [key])
+    if known.problem is not None:
+        render.note(known.problem)
     body = []
     for row in rows:
         held = snapshot_list(site, [row.store])
-        body.append({**row._asdict(), "copies": held[0].copies if held else [], "due": None})
+        body.append({**_values(row, known), "copies": held[0].copies if held else []})
     if invocation.as_json:
         render.show_json({"studies": body})
         return

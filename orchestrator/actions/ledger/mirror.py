@@ -41,6 +41,7 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "missed": ("job", "slot"),
     "patients.imported": ("list",),
     "probe.done": ("copy", "probed_at"),
+    "retention.adopted": ("schedule", "adopted_at", "digest"),
     "sanitization.proposed": ("sanitization",),
     "sanitization.recorded": ("sanitization",),
 }

@@ -15,6 +15,7 @@ from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.retention.decisions import today_at
 from orchestrator.actions.retention.offered import Offer, demand_unchanged, offers
+from orchestrator.actions.retention.policy import behind_ledger
 from orchestrator.actions.site import Site
 from orchestrator.catalog import schedules as rows
 from orchestrator.catalog.retention_tables import AdoptedSchedule
@@ -111,9 +112,10 @@ def adopt(site: Site, schedule_id: str, *, image_clock: bool = False) -> Adoptio
         demand_unchanged(site, rows.digests(session))
         before = _in_force(session, schedule_id)
         has_majority = _in_force(session, MAJORITY) is not None
+        is_sure = not behind_ledger(session, schedule_id)
     wanted = _row(site, offer, image_clock=image_clock)
     today = today_at(site, site.clock.now())
-    if before is not None and _is_same(before, wanted):
+    if before is not None and is_sure and _is_same(before, wanted):
         return Adoption(before, offer.schedule, False, None, None, today)
     pinned = [wanted] if has_majority else [_majority_row(site), wanted]
     _put(site, pinned, {schedule_id: before})
@@ -133,9 +135,10 @@ def _adopt_majority(site: Site, *, image_clock: bool) -> Adoption:
     with site.catalog.reading() as session:
         demand_unchanged(site, rows.digests(session))
         before = _in_force(session, MAJORITY)
+        is_sure = not behind_ledger(session, MAJORITY)
     wanted = _majority_row(site)
     today = today_at(site, site.clock.now())
-    if before is not None and _is_same(before, wanted):
+    if before is not None and is_sure and _is_same(before, wanted):
         return Adoption(before, None, False, None, None, today)
     _put(site, [wanted], {MAJORITY: before})
     replaced = before.version if before is not None else None

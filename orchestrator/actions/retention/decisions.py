@@ -6,12 +6,14 @@ studies there are.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
+from orchestrator.errors import ConfigError, DamageError, RefusedError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -42,6 +44,7 @@ def decisions(
 
     Raises:
         ConfigError: A schedule was changed under the version that was adopted.
+        RefusedError: The catalog and the ledger do not say the same was adopted last.
         DamageError: What was adopted, or a field of the catalog, was changed.
         StoppedError: The work was told to stop.
     """
@@ -66,3 +69,33 @@ def _until_stopped(site: Site, studies: Iterator[StudyFacts]) -> Iterator[StudyF
 def today_at(site: Site, now: datetime) -> date:
     """Return the date that it is at the site."""
     return now.astimezone(site.config.timezone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is decided about some studies, for showing.
+
+    Attributes:
+        decisions: By store and pseudonym.
+        problem: Why nothing could be decided; None if it could.
+    """
+
+    decisions: Mapping[tuple[str, str], Decision]
+    problem: str | None = None
+
+
+def decided(site: Site, studies: Collection[str]) -> Decided:
+    """Decide about a few studies that are shown anyway; a policy at fault hides none of them.
+
+    Args:
+        site: The site.
+        studies: Their pseudonyms.
+    """
+    if not studies:
+        return Decided({})
+    try:
+        with site.catalog.reading() as session:
+            found = decisions(site, session, studies=studies, now=site.clock.now())
+            return Decided({(one.store, one.study): one for _facts, one in found})
+    except (ConfigError, DamageError, RefusedError) as error:
+        return Decided({}, f"nothing is decided about studies: {error.message}")

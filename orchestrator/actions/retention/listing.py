@@ -100,7 +100,7 @@ class Listing:
     """Everything about schedules on this site.
 
     Attributes:
-        schedules: Those in force first, then by id.
+        schedules: Those in force first, then those for the site's jurisdictions, then by id.
         jurisdictions: Of the site's stores.
         majority: The table of majority ages.
         faulty: The site's files that cannot be adopted.
@@ -174,8 +174,14 @@ def _listed(
     changes: list[str],
 ) -> list[ScheduleFacts]:
     today = today_at(site, site.clock.now())
+    here = {one for store in site.config.stores.values() for one in store.jurisdictions}
+
+    def order(name: str) -> tuple[bool, bool, str]:
+        is_near = name in offered and offered[name].schedule.jurisdiction in here
+        return name not in in_force, not is_near, name
+
     found = []
-    for name in sorted({*offered, *in_force}, key=lambda one: (one not in in_force, one)):
+    for name in sorted({*offered, *in_force}, key=order):
         offer, row = offered.get(name), in_force.get(name)
         schedule = adopted_schedule(row).schedule if row is not None else offered[name].schedule
         found.append(

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.retention.offered import demand_unchanged
 from orchestrator.actions.site import Site
+from orchestrator.catalog import ledger
 from orchestrator.catalog import schedules as rows
 from orchestrator.catalog.retention_tables import AdoptedSchedule
-from orchestrator.errors import DamageError
+from orchestrator.errors import DamageError, RefusedError
 from orchestrator.retention.schedule import Adopted, MajorityAge, Policy
 
 if TYPE_CHECKING:
@@ -30,11 +31,14 @@ def current_policy(site: Site, session: Session) -> Policy:
 
     Raises:
         ConfigError: A file was changed under the id and version of an adopted one.
+        RefusedError: The catalog and the ledger do not say the same was adopted last.
         DamageError: An adopted text is not the one that was adopted.
     """
     from orchestrator.actions.retention.patients import list_doubts
 
     demand_unchanged(site, rows.digests(session))
+    for words, hint in behind_ledger(session):
+        raise RefusedError(words, hint=hint)
     adopted: list[Adopted] = []
     majority: tuple[MajorityAge, ...] = ()
     for row in rows.in_force(session):
@@ -43,6 +47,33 @@ def current_policy(site: Site, session: Session) -> Policy:
         else:
             adopted.append(adopted_schedule(row))
     return Policy(tuple(adopted), majority, list_doubts(site, session))
+
+
+def behind_ledger(session: Session, name: str | None = None) -> list[tuple[str, str]]:
+    """Return what the catalog and the ledger do not agree on, in words, each with a hint.
+
+    A catalog that was rebuilt from an older copy, or edited, must not decide by what it says.
+
+    Args:
+        session: Any session.
+        name: Only about this schedule; None for all.
+    """
+    recorded: dict[str, tuple[str, str]] = {}
+    for occasion in ledger.seen_in_order(session, "retention.adopted|"):
+        _type, schedule_id, at, digest = occasion.split("|")
+        recorded[schedule_id] = (at, digest)
+    in_force = {
+        row.schedule_id: (row.adopted_at.isoformat(), row.digest) for row in rows.in_force(session)
+    }
+    return [
+        (
+            f"the ledger and the catalog do not agree on what was last adopted as {one}: "
+            "nothing is decided",
+            f"orchestrator retention adopt {one}",
+        )
+        for one in sorted({*recorded, *in_force} if name is None else {name})
+        if recorded.get(one) != in_force.get(one)
+    ]
 
 
 def adopted_schedule(row: AdoptedSchedule) -> Adopted:
