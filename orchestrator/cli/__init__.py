@@ -39,6 +39,7 @@ COMMANDS: dict[str, str] = {
     "study": "orchestrator.cli.store:study",
     "patients": "orchestrator.cli.patients:patients",
     "retention": "orchestrator.cli.retention:retention",
+    "disposal": "orchestrator.cli.disposal:disposal",
     "ledger": "orchestrator.cli.ledger:ledger",
     "certificate": "orchestrator.cli.certificate:certificate",
     "key": "orchestrator.cli.key:key",

@@ -1,4 +1,4 @@
-"""The nightly look at every disposal under way: going on, looking again, completing what is gone."""
+"""The nightly look at every disposal under way: go on, look again, complete what is gone."""
 
 from __future__ import annotations
 

@@ -1,0 +1,151 @@
+"""The story of one study in a disposal, from the decision to the certificate, naming nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from orchestrator.actions.disposal.ending import entries
+from orchestrator.actions.disposal.listing import LIVE_NAME
+from orchestrator.actions.site import SYSTEM, Site
+from orchestrator.catalog import disposals, media
+from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy, DisposalStudy
+from orchestrator.catalog.disposals import ABSENT, WITHHELD
+from orchestrator.errors import NotFoundError
+
+_SAYS = {
+    "disposal.proposed": "proposed in a batch with everything that was due",
+    "disposal.approved": "approved by a second person",
+    "disposal.refused": "the batch was refused: the study is kept",
+    "disposal.execute": "the execution began",
+    "disposal.execute.done": "what could be removed at once was removed",
+    "disposal.execute.failed": "the execution did not end; it goes on with the next one",
+    "disposal.execute.interrupted": "the execution was cut off; it goes on with the next one",
+    "disposal.residual": "copies remain that could not be reached yet",
+    "disposal.partial": "found again; it is removed anew",
+    "disposal.complete": "no copy is left",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One thing that happened.
+
+    Attributes:
+        at: When.
+        what: In words.
+        who: Key of who acted; None where that is not known.
+        entry: Place of its entry in the ledger; None if it stands in the catalog only.
+    """
+
+    at: datetime
+    what: str
+    who: str | None = None
+    entry: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What became of one study in a disposal.
+
+    Attributes:
+        study: Its row.
+        chapters: Oldest first.
+    """
+
+    study: DisposalStudy
+    chapters: tuple[Chapter, ...]
+
+
+def story(site: Site, name: str, study: str) -> Story:
+    """Return what became of a study.
+
+    Args:
+        site: The site.
+        name: The disposal.
+        study: The study's pseudonym.
+
+    Raises:
+        NotFoundError: There is no such disposal, or it does not have this study.
+        DamageError: The ledger cannot be read.
+    """
+    with site.catalog.reading() as session:
+        row = disposals.get(session, name)
+        found = [one for one in disposals.studies(session, name) if one.study_key == study]
+        if not found:
+            raise NotFoundError(
+                f"disposal {row.id} has no such study", hint=f"orchestrator disposal show {row.id}"
+            )
+        copies = [
+            one
+            for one in disposals.copies(session, name)
+            if one.store in {mine.store for mine in found}
+        ]
+        labels = {one.id: one.label for one in media.of_copy(session, None, retired=True)}
+    chapters = [
+        *_decided(row, found),
+        *_of_ledger(site, row, kept=all(one.state == WITHHELD for one in found)),
+        *_of_study(found),
+        *_of_copies(copies, labels, found),
+        *_certified(row),
+    ]
+    chapters.sort(key=lambda one: (one.at, one.entry if one.entry is not None else -1))
+    return Story(found[0], tuple(chapters))
+
+
+def _decided(row: Disposal, found: list[DisposalStudy]) -> Iterator[Chapter]:
+    for one in found:
+        yield Chapter(
+            row.proposed_at,
+            f"due since {one.due} by {one.schedule_id} {one.schedule_version}, rule {one.rule} "
+            f"({one.citation}), as {one.record_class.replace('_', ' ')} in store {one.store}",
+        )
+
+
+def _of_ledger(site: Site, row: Disposal, *, kept: bool) -> Iterator[Chapter]:
+    part = 0
+    for index, entry in entries(site, row):
+        if entry.type == "disposal.proposed":
+            part += 1
+            if part > 1:
+                continue  # the same act, with the commitments of further studies
+        if kept and entry.type not in (
+            "disposal.proposed",
+            "disposal.approved",
+            "disposal.refused",
+        ):
+            continue
+        says = _SAYS.get(entry.type, entry.type.replace(".", " "))
+        yield Chapter(entry.at, says, entry.actor, index)
+
+
+def _of_study(found: list[DisposalStudy]) -> Iterator[Chapter]:
+    for one in found:
+        if one.live_removed_at is not None:
+            yield Chapter(one.live_removed_at, f"removed from store {one.store}")
+        if one.primary_removed_at is not None:
+            yield Chapter(
+                one.primary_removed_at, f"removed from every snapshot of store {one.store}"
+            )
+
+
+def _of_copies(
+    copies: list[DisposalCopy], labels: dict[str, str], found: list[DisposalStudy]
+) -> Iterator[Chapter]:
+    gone = {one.store for one in found if one.state != WITHHELD}
+    for one in copies:
+        if one.store in gone and one.state == ABSENT and one.proved_at is not None:
+            name = one.copy_ or LIVE_NAME
+            medium = f", medium {labels.get(one.medium, one.medium)}" if one.medium else ""
+            who = one.evidence.get("by")
+            yield Chapter(
+                one.proved_at,
+                f"proved absent on {name}{medium} of store {one.store}",
+                str(who) if who is not None else SYSTEM,
+            )
+
+
+def _certified(row: Disposal) -> Iterator[Chapter]:
+    if row.completed_at is not None and row.certificate is not None:
+        yield Chapter(row.completed_at, f"certificate {row.certificate} issued")

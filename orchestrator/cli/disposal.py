@@ -1,0 +1,260 @@
+"""``disposal``: letting go of what no rule keeps, through every copy, and proving it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli import render
+from orchestrator.cli.options import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from orchestrator.actions.disposal.listing import Batch
+    from orchestrator.actions.disposal.story import Story
+
+
+@click.group()
+def disposal() -> None:
+    """Dispose of what is due: propose, approve, execute, and see what is left."""
+
+
+@disposal.command()
+@click.argument("store", required=False)
+@pass_invocation
+def propose(invocation: Invocation, store: str | None) -> None:
+    """Propose everything that is due in STORE, or in all stores; changes nothing yet."""
+    from orchestrator.actions.disposal import propose as action
+
+    _show(invocation, action.propose(invocation.open_site(), store))
+
+
+@disposal.command()
+@click.argument("name", metavar="ID")
+@click.option("--notice", help="What was done about the notices the schedules ask for.")
+@pass_invocation
+def approve(invocation: Invocation, name: str, notice: str | None) -> None:
+    """Agree to a batch, as another person than the one who proposed it."""
+    from orchestrator.actions.disposal import decide_batch as action
+
+    _show(invocation, action.approve(invocation.open_site(), name, notice=notice))
+
+
+@disposal.command()
+@click.argument("name", metavar="ID")
+@click.option("--reason", required=True, help="Why; no patient's name in it.")
+@pass_invocation
+def refuse(invocation: Invocation, name: str, reason: str) -> None:
+    """Turn a batch down, or call an approved one off before it is executed."""
+    from orchestrator.actions.disposal import decide_batch as action
+
+    _show(invocation, action.refuse(invocation.open_site(), name, reason=reason))
+
+
+@disposal.command()
+@click.argument("name", metavar="ID")
+@click.option("--execute", "is_real", is_flag=True, help="Do it; otherwise only say what would go.")
+@pass_invocation
+def execute(invocation: Invocation, name: str, *, is_real: bool) -> None:
+    """Remove an approved batch from the store and from every copy that can be reached."""
+    from orchestrator.actions.disposal import execute as action
+    from orchestrator.actions.disposal import listing
+
+    site = invocation.open_site()
+    action.execute(site, name, dry_run=not is_real)
+    _show(invocation, listing.show(site, name), dry_run=not is_real)
+
+
+@disposal.command("list")
+@pass_invocation
+def list_disposals(invocation: Invocation) -> None:
+    """Show every disposal, oldest first."""
+    from orchestrator.actions.disposal import listing
+
+    found = listing.listing(invocation.open_site())
+    if invocation.as_json:
+        render.show_json({"disposals": [_document(one) for one in found]})
+        return
+    render.table(
+        ["disposal", "state", "studies", "proposed by", "decided by", "left on", "not before"],
+        [
+            [
+                one.row.id,
+                one.row.state if one.row.paused is None else f"{one.row.state}, paused",
+                one.studies,
+                one.row.proposed_by,
+                one.row.decided_by,
+                _left(one),
+                one.earliest_completion,
+            ]
+            for one in found
+        ],
+    )
+
+
+@disposal.command()
+@click.argument("name", metavar="ID")
+@click.option("--study", metavar="KEY", help="Tell what became of one study, by its pseudonym.")
+@pass_invocation
+def show(invocation: Invocation, name: str, study: str | None) -> None:
+    """Show a disposal: what goes, by which rule, and where something is left until when."""
+    from orchestrator.actions.disposal import listing
+    from orchestrator.actions.disposal.story import story
+
+    site = invocation.open_site()
+    if study is None:
+        _show(invocation, listing.show(site, name))
+        return
+    told = story(site, name, study)
+    if invocation.as_json:
+        render.show_json(_document(listing.show(site, name)) | {"study": _story(told)})
+        return
+    render.table(
+        ["when", "what", "who", "ledger entry"],
+        [[one.at, one.what, one.who, one.entry] for one in told.chapters],
+    )
+
+
+@disposal.command()
+@click.argument("name", metavar="ID")
+@click.option(
+    "--to", "target", required=True, type=click.Path(path_type=Path, dir_okay=False),
+    help="The PDF to write.",
+)  # fmt: skip
+@pass_invocation
+def statement(invocation: Invocation, name: str, target: Path) -> None:
+    """Write what is gone and what remains until when; it is no certificate."""
+    from orchestrator.actions.disposal import statement as action
+
+    action.write(invocation.open_site(), name, target)
+    if invocation.as_json:
+        render.show_json({"disposal": name, "file": target})
+        return
+    render.say(f"written: {target}")
+
+
+def _left(one: Batch) -> str:
+    names = sorted({copy.copy for copy in one.copies if copy.state not in ("absent", "pending")})
+    return ", ".join(names) or "–"
+
+
+def _document(one: Batch) -> dict[str, Any]:
+    row = one.row
+    return {
+        "disposal": row.id,
+        "state": row.state,
+        "paused": row.paused,
+        "studies": one.studies,
+        "withheld": dict(one.withheld),
+        "stores": [
+            {
+                "store": share.store,
+                "studies": share.studies,
+                "withheld": share.withheld,
+                "files": share.files,
+                "bytes": share.size_bytes,
+            }
+            for share in one.stores
+        ],
+        "schedules": row.plan.get("schedules", {}),
+        "plan_sha256": row.plan_digest,
+        "notices": one.notices,
+        "notice": row.notice,
+        "proposed_by": row.proposed_by,
+        "proposed_at": row.proposed_at,
+        "decided_by": row.decided_by,
+        "decided_at": row.decided_at,
+        "decision_reason": row.decision_reason,
+        "quarantine_until": row.quarantine_until,
+        "executable_at": one.executable_at,
+        "earliest_completion": one.earliest_completion,
+        "executed_by": row.executed_by,
+        "executed_at": row.executed_at,
+        "holds_checked_at": row.holds_checked_at,
+        "completed_at": row.completed_at,
+        "certificate": row.certificate,
+        "ledger": row.entries,
+        "copies": [
+            {
+                "store": copy.store,
+                "copy": copy.copy,
+                "role": copy.role,
+                "medium": copy.medium,
+                "label": copy.label,
+                "state": copy.state,
+                "residual_until": copy.residual_until,
+                "expected": copy.expected,
+                "proved_at": copy.proved_at,
+                "detail": copy.detail,
+            }
+            for copy in one.copies
+        ],
+        "hints": list(one.hints),
+    }
+
+
+def _story(told: Story) -> dict[str, Any]:
+    study = told.study
+    return {
+        "study": study.study_key,
+        "store": study.store,
+        "state": study.state,
+        "withheld": study.withheld,
+        "due": study.due,
+        "schedule": study.schedule_id,
+        "version": study.schedule_version,
+        "rule": study.rule,
+        "citation": study.citation,
+        "files": study.files,
+        "bytes": study.size_bytes,
+        "content_digest": study.content_digest,
+        "story": [
+            {"at": one.at, "what": one.what, "who": one.who, "entry": one.entry}
+            for one in told.chapters
+        ],
+    }
+
+
+def _show(invocation: Invocation, one: Batch, *, dry_run: bool | None = None) -> None:
+    if invocation.as_json:
+        extra = {} if dry_run is None else {"dry_run": dry_run}
+        render.show_json(_document(one) | extra)
+        return
+    found = _document(one)
+    lists = ("copies", "stores", "hints", "notices", "withheld", "schedules", "ledger")
+    render.table(
+        ["", "value"],
+        [[key, value] for key, value in found.items() if key not in lists and value is not None],
+    )
+    render.table(
+        ["store", "studies", "left out", "files", "size"],
+        [
+            [share.store, share.studies, share.withheld, share.files, render.size(share.size_bytes)]
+            for share in one.stores
+        ],
+    )
+    render.table(
+        ["store", "copy", "medium", "state", "until, or not before", "proved", "detail"],
+        [
+            [
+                copy.store,
+                copy.copy,
+                copy.label,
+                copy.state,
+                copy.residual_until or copy.expected,
+                copy.proved_at,
+                copy.detail,
+            ]
+            for copy in one.copies
+        ],
+    )
+    for why, count in sorted(one.withheld.items()):
+        render.say(f"left out: {count} because of {why.replace('_', ' ')}")
+    for notice in one.notices:
+        render.say(f"to be done before: {notice['text']} ({notice['citation']})")
+    for hint in one.hints:
+        render.say(hint)
+    if dry_run:
+        render.say(f"nothing was changed; to do it: orchestrator disposal execute {one.row.id} "
+                   "--execute")  # fmt: skip
