@@ -43,7 +43,7 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
     elif cut_off is None:
         check_inventory(site, repository)
     if cut_off == REPAIRING or _ended_badly(current, repository.store):
-        _remove_leftovers(root)
+        remove_leftovers(root)
         _repair_index(current, repository, engine)
         check_inventory(site, repository)
 
@@ -159,15 +159,24 @@ def open_rotation(site: Site, repository: RepositoryRow) -> None:
     _note(site, repository, PRUNING)
 
 
-def finish_rotation(current: Run, repository: RepositoryRow, engine: Repository) -> list[FileKey]:
+def finish_rotation(
+    current: Run, repository: RepositoryRow, engine: Repository, *, max_unused: str | None = None
+) -> list[FileKey]:
     """Prune, make sure the rest is sound, and record what left the primary.
+
+    Args:
+        current: The run.
+        repository: The repository.
+        engine: restic on the primary.
+        max_unused: How much that no snapshot needs may stay, as for `Repository.prune`; a
+            disposal leaves nothing.
 
     Raises:
         DamageError: After the prune the repository's structure is not sound: something is
             missing that no prune has taken.
     """
     _unlock(current.site, current.site.primary_root(repository.name), engine)
-    engine.prune()
+    engine.prune(max_unused=max_unused)
     report = engine.check()
     if report.errors:
         name = current.site.config.primary.name
@@ -233,7 +242,7 @@ def _ended_badly(current: Run, store: str) -> bool:
     return False
 
 
-def _remove_leftovers(root: Path) -> None:
+def remove_leftovers(root: Path) -> None:
     """Remove temporary names of a killed restic; none is at work, for the lock is ours."""
     folders = [root / kind for kind in ("locks", "index", "snapshots", "keys")]
     folders += [folder for folder in (root / "data").iterdir() if folder.is_dir()]
