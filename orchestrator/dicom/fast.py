@@ -34,6 +34,7 @@ FIELDS: Final[dict[int, str]] = {
     0x00100020: "patient_id",
     0x00100021: "issuer_of_patient_id",
     0x00100030: "patient_birth_date",
+    0x00100200: "quality_control_subject",
     0x00120062: "patient_identity_removed",
     0x00180015: "body_part_examined",
     0x0020000D: "study_instance_uid",
