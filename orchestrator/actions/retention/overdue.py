@@ -25,6 +25,9 @@ Kind = Literal["schedule", "patient_list", "disposal", "study"]
 SOON = timedelta(days=60)
 """A review that is due within this time is mentioned."""
 
+LIST_SOON = timedelta(days=7)
+"""A patient list that is too old within this time is mentioned."""
+
 UNDECIDED_FOR = timedelta(days=30)
 """A proposed disposal that nobody has decided about for longer is overdue."""
 
@@ -105,32 +108,38 @@ def _of_schedule(one: ScheduleFacts) -> Waiting | None:
 
 
 def of_patient_list(site: Site) -> Iterator[Waiting]:
-    """Yield the patient list if it decides nothing, or soon will not."""
+    """Yield the patient list if nothing can be decided by it, or soon cannot."""
+    from orchestrator.actions.retention.patients import list_doubts
     from orchestrator.catalog import patients
 
     limit = site.config.retention.patient_list_max_age
     with site.catalog.reading() as session:
-        row = patients.in_force(session)
-    if row is None or row.exported_at is None:
-        yield Waiting(
-            "patient_list",
-            "none",
-            None,
+        row, newest = patients.in_force(session), patients.newest(session)
+        doubts = list_doubts(site, session)
+    last = None
+    if row is not None and row.exported_at is not None:
+        last = today_at(site, row.exported_at + limit)
+
+    def about(words: str, *, is_overdue: bool) -> Waiting:
+        subject = row.id if row is not None else "none"
+        hint = "orchestrator patients import FILE"
+        return Waiting("patient_list", subject, last, is_overdue, words, hint)
+
+    if "patient_list_missing" in doubts:
+        yield about("no patient list was imported: nothing can be disposed of", is_overdue=True)
+    elif doubts:
+        yield about(
+            f"the patient list in force is too old, or nobody knows how old (at most {limit.days} "
+            "days): nothing can be disposed of",
             is_overdue=True,
-            words="no patient list was imported: nothing can be disposed of",
-            hint="orchestrator patients import FILE",
         )
-        return
-    last = today_at(site, row.exported_at + limit)
-    if row.exported_at + limit < site.clock.now():
-        yield Waiting(
-            "patient_list",
-            row.id,
-            last,
+    elif last is not None and last <= today_at(site, site.clock.now()) + LIST_SOON:
+        yield about(f"the patient list is too old after {last}", is_overdue=False)
+    if newest is not None and newest.state == patients.REFUSED:
+        yield about(
+            f"the patient list that came last, {newest.imported_at:%Y-%m-%d}, was refused: the one "
+            "before is in force",
             is_overdue=True,
-            words=f"the patient list was exported on {row.exported_at:%Y-%m-%d}, more than "
-            f"{limit.days} days ago: nothing can be disposed of",
-            hint="orchestrator patients import FILE",
         )
 
 
