@@ -203,6 +203,7 @@ class Longest:
     def _minor(self, place: int, rule: Applicable, applies: Flags) -> None:
         minor = rule.rule.minor
         came_of_age = self._came_of_age(rule, applies)
+        applies = applies & self.facts.is_born
         # A record made of a minor is a minor's record, however old the patient is later: so the
         # oldest image decides, and one more image never brings the end forward.
         if minor.form != "no_disposal_before_age" and minor.tested == "at_trigger":
@@ -240,7 +241,8 @@ class Longest:
             return
         came_of_age = self._came_of_age(rule, applies)
         if came_of_age is not None:
-            was_minor = applies & self.facts.is_born & (self.facts.start(rule) < came_of_age)
+            starts = self.facts.start(rule)
+            was_minor = applies & (starts > UNKNOWN) & (starts < came_of_age)
             self._doubt(was_minor, bit("minors_rule_not_stated"))
 
     def _part(self, place: int, part: Part) -> None:

@@ -1,0 +1,132 @@
+"""What each reason of a decision means, in one plain sentence, and what to do next. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.retention.study import Verdict
+
+_EXPORT = "correct it in the practice system, export again, `orchestrator patients import FILE`"
+_FIX_IMAGES = "correct the image's header in the store, then `orchestrator backup`"
+_SCHEDULES = "`orchestrator retention list` shows them; have counsel settle it"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A reason in words.
+
+    Attributes:
+        meaning: One sentence without its full stop, about one study.
+        next_step: What a person can do about it; empty where nothing is to be done.
+    """
+
+    meaning: str
+    next_step: str = ""
+
+
+VERDICTS: dict[Verdict, str] = {
+    "keep": "is kept",
+    "review": "is kept until a person has looked at it",
+    "dispose": "may be disposed of",
+}
+
+_KEEP: dict[str, Words] = {
+    "period_runs": Words("a retention period still runs"),
+    "on_hold": Words(
+        "a legal hold covers it", "`orchestrator hold list` shows the hold; two people release it"
+    ),
+    "permanent_class": Words("records of this class are kept for ever"),
+    "indefinite_period": Words("a rule that applies has no end"),
+}
+
+_DATES: dict[str, Words] = {
+    "no_usable_date": Words("none of its images has a date that can be relied on", _FIX_IMAGES),
+    "date_in_future": Words(
+        "one of its dates lies in the future",
+        "find out which: images, last treatment, birth or death; correct it at its source",
+    ),
+    "date_before_birth": Words(
+        "one of its dates lies before the patient's birth",
+        "find out whether the image belongs to this patient; correct the date that is wrong",
+    ),
+    "date_before_1980": Words("its images claim to be older than digital images are", _FIX_IMAGES),
+    "dates_disagree": Words(
+        "its dates contradict each other or lie after the patient's death",
+        "find out whether the images belong to this patient; correct the date that is wrong",
+    ),
+}
+
+_PATIENTS: dict[str, Words] = {
+    "patient_id_missing": Words("its images name no patient", _FIX_IMAGES),
+    "patient_id_placeholder": Words("its patient number is a placeholder", _FIX_IMAGES),
+    "patient_id_ambiguous": Words(
+        "its patient number belongs to images with different names or birth dates", _FIX_IMAGES
+    ),
+    "several_patients": Words("its images name more than one patient", _FIX_IMAGES),
+    "birth_date_unknown": Words("the patient's birth date is not known", _EXPORT),
+    "birth_date_contradicts": Words(
+        "the patient list and the images give different birth dates", _EXPORT
+    ),
+    "not_in_patient_list": Words("the patient is not in the patient list", _EXPORT),
+    "patient_list_missing": Words(
+        "no patient list was ever imported", "`orchestrator patients import FILE`"
+    ),
+    "patient_list_stale": Words(
+        "the patient list is too old", "export a new one, `orchestrator patients import FILE`"
+    ),
+    "merge_contradicts": Words("the patient list merges this patient in a circle", _EXPORT),
+}
+
+_STUDIES: dict[str, Words] = {
+    "deidentified": Words(
+        "its images were de-identified, so that no patient's rule can be applied",
+        "keep it, or remove it from the store by hand under your own policy",
+    ),
+    "phantom": Words(
+        "it looks like a test or phantom, not like a patient's study",
+        "keep it, or remove it from the store by hand under your own policy",
+    ),
+    "file_not_good": Words(
+        "some of its files could not be read in full", "`orchestrator check` and look at the files"
+    ),
+    "disposed_study_is_back": Words(
+        "it was disposed of, and now its files are there again",
+        "find out who brought them back; propose its disposal anew",
+    ),
+}
+
+_LAW: dict[str, Words] = {
+    "no_jurisdiction": Words(
+        "its store names no state, so that no state's law can be applied",
+        "set `jurisdictions` of the store in site.toml",
+    ),
+    "no_adopted_schedule": Words(
+        "no schedule for patient records is adopted for every jurisdiction of its store",
+        "`orchestrator retention list`, then have compliance adopt one",
+    ),
+    "class_without_rule": Words(
+        "it has mammograms, and no adopted schedule has a rule for them",
+        "`orchestrator retention list`, then have compliance adopt one",
+    ),
+    "rule_low_confidence": Words("a rule that applies rests on a weak source", _SCHEDULES),
+    "rule_not_reviewed": Words("nobody has reviewed a rule that applies", _SCHEDULES),
+    "rule_review_overdue": Words(
+        "the review of a rule that applies is overdue",
+        "have the rule reviewed and adopt the newer version",
+    ),
+    "minors_rule_not_stated": Words(
+        "the patient was a minor, and no rule that applies says how long minors' records are kept",
+        "ask counsel, then add a local rule for minors and adopt it",
+    ),
+    "majority_age_unknown": Words(
+        "the age of majority that a rule needs is not known",
+        "ask counsel, then add a local rule that names the age and adopt it",
+    ),
+    "trigger_date_unknown": Words(
+        "the date from which a rule runs cannot be known from images and patient list",
+        "look at the contract or the file; keep the study until it is certain",
+    ),
+}
+
+WORDS: dict[str, Words] = {**_KEEP, **_DATES, **_PATIENTS, **_STUDIES, **_LAW}
+"""Every reason that a decision can have."""
