@@ -168,7 +168,7 @@ def demand_executable(site: Site, row: Disposal) -> None:
     if now < row.quarantine_until:
         until = row.quarantine_until.astimezone(site.config.timezone)
         raise RefusedError(
-            f"disposal {row.id} is in quarantine until {until:%Y-%m-%d %H:%M}",
+            f"disposal {row.id} is in quarantine until {until:%Y-%m-%d %H:%M %Z}",
             hint=f"until then it can be called off: orchestrator disposal refuse {row.id} "
             "--reason TEXT",
         )

@@ -257,7 +257,7 @@ def _hints(
             until = start.astimezone(site.config.timezone)
             called_off = command.format("refuse")
             return [
-                f"in quarantine until {until:%Y-%m-%d %H:%M}; to call it off: {called_off} "
+                f"in quarantine until {until:%Y-%m-%d %H:%M %Z}; to call it off: {called_off} "
                 "--reason TEXT"
             ]
         return [f"next: {command.format('execute')} --execute"]
