@@ -237,7 +237,7 @@ def _removal(repository: RepositoryRow) -> str:
 def _ended_badly(current: Run, store: str) -> bool:
     with current.site.catalog.reading() as session:
         for row in runs.recent(session, store, limit=20):
-            if row.id != current.id and row.action in ("backup", "rotate"):
+            if row.id != current.id and row.action in ("backup", "rotate", "disposal"):
                 return row.outcome not in CLEAN_OUTCOMES
     return False
 

@@ -22,7 +22,7 @@ from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
 
 _log = logging.getLogger(__name__)
 
-EXCLUSIVE_ACTIONS = frozenset({"backup", "replicate", "rotate", "sweep", "rebuild"})
+EXCLUSIVE_ACTIONS = frozenset({"backup", "replicate", "rotate", "sweep", "rebuild", "disposal"})
 """Actions that hold their store's lock from start to end."""
 
 EXIT_CODE_OF: dict[str, int] = {

@@ -22,6 +22,7 @@ from orchestrator.manifest import (
 )
 
 _STUDY = b'"study_instance_uid":"'
+_PATH = b'{"path":"'
 _FIELD = "study_instance_uid"
 
 
@@ -173,6 +174,14 @@ def less(totals: ManifestTotals, removed: ManifestTotals) -> ManifestTotals:
         totals.bytes - removed.bytes,
         {state: count for state, count in states.items() if count},
     )
+
+
+def paths_of(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the paths of entry lines, most of them without decoding."""
+    for line in lines:
+        path, _, _ = line.removeprefix(_PATH).partition(b'"')
+        plain = line.startswith(_PATH) and b"\\" not in path
+        yield path if plain else decode_entry(line).path
 
 
 def _roots(run: list[bytes], before: bytes | None, after: bytes | None) -> set[bytes]:

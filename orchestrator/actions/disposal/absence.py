@@ -1,0 +1,348 @@
+"""Proving that a place holds nothing any more of what was disposed of. Nothing is removed here.
+
+What is proved on the primary is proved by restic: no snapshot has a path of the studies, the index
+names nothing that no snapshot needs, the packs on the disk are those of the index. A replica is
+proved by its names: it has nothing that the primary gave up, or that nobody knows. What the proof
+rests on is told in the evidence; nothing in it is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from orchestrator.actions import observe
+from orchestrator.actions import primary as primaries
+from orchestrator.actions.disposal import live
+from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.lock import reading
+from orchestrator.actions.manifests import entry_lines, lines_of
+from orchestrator.actions.places import OpenCopy, open_copy
+from orchestrator.actions.site import Site
+from orchestrator.catalog import copies, disposals, disposed, generations, repositories, snapshots
+from orchestrator.catalog.disposal_tables import LIVE
+from orchestrator.catalog.disposals import GOING, CopyKey
+from orchestrator.config.site import ImmutableCopy
+from orchestrator.errors import AbsentCopyError, DamageError
+from orchestrator.manifest import decode_entry
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.layout import FileKey
+    from orchestrator.engines.restic.repository import Repository
+
+State = Literal["absent", "residual", "unknown"]
+
+REWRITTEN = "rewritten without the records, then pruned to the last blob"
+FOLLOWED = "what the primary gave up was removed"
+LOCK_ENDED = "versions removed after their lock had ended"
+
+FREE_SINCE = "free_since"
+"""Field of a primary's evidence: when it was first proved to hold nothing of the studies."""
+
+_THERE = ("good", "damaged", "missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a look at a place has found.
+
+    Attributes:
+        state: Whether anything of the studies is there.
+        residual_until: Until when it is kept there, as far as that is known.
+        detail: More, in words; names no study.
+        evidence: What was looked at and found, as JSON values; `technique` is in words.
+    """
+
+    state: State
+    residual_until: datetime | None = None
+    detail: str | None = None
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+def prove_copy(site: Site, disposal: str, key: CopyKey) -> Proof:
+    """Look whether a place still holds anything of a disposal's studies.
+
+    Args:
+        site: The site.
+        disposal: Id of the disposal.
+        key: The place: the store itself, its primary, a replica or one medium.
+
+    Raises:
+        AbsentCopyError: The copy or medium is not here now.
+        LockedError: Files are being removed from it just now.
+        OrchestratorError: It cannot be looked at.
+    """
+    if key.copy == LIVE:
+        return _prove_live(site, disposal, key)
+    repository = site.repository(key.store)
+    with ExitStack() as stack:
+        stack.enter_context(reading(site.lock_dir, key.store))
+        versions = observe.versions(site, key.copy, repository.id)
+        opened = stack.enter_context(open_copy(site, key.copy, repository, versions=versions))
+        if opened.medium != key.medium:
+            raise AbsentCopyError(f"copy {key.copy}: another medium is connected")
+        if key.copy == site.config.primary.name:
+            return _prove_primary(site, disposal, key, repository)
+        return _prove_replica(site, disposal, opened, repository)
+
+
+def prove_repository(
+    site: Site,
+    repository: RepositoryRow,
+    engine: Repository,
+    *,
+    hashes: Collection[str],
+    studies: Collection[str],
+) -> dict[str, Any]:
+    """Prove that a primary holds nothing of studies, after it was rewritten and pruned.
+
+    Args:
+        site: The site.
+        repository: The repository.
+        engine: restic on the primary.
+        hashes: SHA-256 of the studies' files that are below 512 KiB, where they are blob ids.
+        studies: Pseudonyms.
+
+    Returns:
+        The evidence.
+
+    Raises:
+        DamageError: Something is left.
+        OrchestratorError: restic failed.
+    """
+    left, evidence = _look_into(site, repository, engine, hashes=hashes, studies=studies)
+    if left is not None:
+        name = site.config.primary.name
+        raise DamageError(
+            f"copy {name}, store {repository.store}: {left} after the disposal",
+            hint=f"orchestrator check {name}, then execute the disposal again",
+        )
+    return evidence
+
+
+def _look_into(
+    site: Site,
+    repository: RepositoryRow,
+    engine: Repository,
+    *,
+    hashes: Collection[str],
+    studies: Collection[str],
+) -> tuple[str | None, dict[str, Any]]:
+    """Return what is left in a primary, in words or None, and what was found."""
+    with site.catalog.reading() as session:
+        rows = snapshots.of_store(session, None, kind=None, repository_id=repository.id)
+    kept = {row.id for row in rows}
+    listed = {one.id for one in engine.snapshots()}
+    contents = engine.contents(hashes)
+    packs = engine.indexed_packs()
+    files = list(primaries.place_of(site, repository).list())
+    on_disk = {one.file.name for one in files if one.file.kind == "data"}
+    evidence: dict[str, Any] = {
+        "technique": REWRITTEN,
+        "snapshots": len(listed),
+        "blobs": contents.blobs,
+        "blobs_used": contents.used,
+        "packs": len(on_disk),
+        "contents_looked_for": len(hashes),
+        "contents_of_kept_files": len(contents.found),
+        "looked_at": site.clock.now().isoformat(timespec="seconds"),
+    }
+    left = None
+    if listed != kept:
+        left = f"{len(listed ^ kept)} snapshots are other than recorded"
+    elif contents.blobs != contents.used:
+        left = f"the index names {contents.blobs - contents.used} blobs that no snapshot needs"
+    elif packs != on_disk:
+        left = f"{len(packs ^ on_disk)} packs differ between index and disk"
+    elif not _are_kept(site, repository, engine, contents.found, studies):
+        left = "some contents of the studies are left"
+    return left, evidence
+
+
+def _are_kept(
+    site: Site,
+    repository: RepositoryRow,
+    engine: Repository,
+    found: frozenset[str],
+    studies: Collection[str],
+) -> bool:
+    """Say whether each of these contents is also that of a file that is kept."""
+    left = set(found)
+    if not left:
+        return True
+    with site.catalog.reading() as session:
+        left -= disposed.kept_hashes(session, repository.store, left, but=studies)
+        manifests = generations.manifest_by_data(session, repository.id, forgotten=False)
+    for manifest in manifests.values():
+        if not left:
+            break
+        # None of these manifests names the studies any more: whoever has it is kept.
+        for line in entry_lines(lines_of(engine.dump(manifest, "/manifest.jsonl"))):
+            left.discard(decode_entry(line).sha256 or "")
+    return not left
+
+
+def _prove_live(site: Site, disposal: str, key: CopyKey) -> Proof:
+    """Look whether the last walk of the store has seen one of the studies."""
+    with site.catalog.reading() as session:
+        studies = _studies(session, disposal, key.store)
+        row = disposals.copy_row(session, key)
+        there = disposed.there(session, key.store, studies)
+        state = repositories.store_state(session, key.store)
+        waiting = disposals.studies(
+            session, disposal, store=key.store, states=(disposals.SUPPRESSED,)
+        )
+    evidence = {"technique": live.TECHNIQUE, **(row.evidence if row is not None else {})}
+    if state is not None and state.walked_at is not None:
+        evidence["walked_at"] = state.walked_at.isoformat(timespec="seconds")
+    if there:
+        return Proof(
+            "residual", detail=f"{sum(there.values())} files are in the store", evidence=evidence
+        )
+    if waiting:
+        return Proof("residual", detail="not removed from the store yet", evidence=evidence)
+    if row is None or "files" not in evidence:
+        return Proof("unknown", detail="nobody has removed it", evidence=evidence)
+    return Proof("absent", evidence=evidence)
+
+
+def _prove_primary(site: Site, disposal: str, key: CopyKey, repository: RepositoryRow) -> Proof:
+    """Look into the primary once more: nothing that is unused, nothing that is unknown."""
+    with site.catalog.reading() as session:
+        row = disposals.copy_row(session, key)
+        studies = _studies(session, disposal, key.store)
+        waiting = disposals.studies(
+            session,
+            disposal,
+            store=key.store,
+            states=(disposals.SUPPRESSED, disposals.LIVE_REMOVED),
+        )
+        was_proved = row is not None and "blobs_used" in row.evidence
+        there = disposed.there(session, key.store, studies)
+    if waiting or not was_proved:
+        return Proof("residual", detail="not rewritten yet")
+    evidence = dict(row.evidence) if row is not None else {}
+    if there:
+        return Proof("residual", detail="a backup has stored it again", evidence=evidence)
+    engine = site.primary_engine(key.store, repository.name)
+    with site.catalog.reading() as session:
+        known = {
+            one.id
+            for one in snapshots.of_store(session, None, kind=None, repository_id=repository.id)
+        }
+        replaced = _replaced(session, disposal, repository.id)
+    listed = {one.id for one in engine.snapshots()}
+    if listed & replaced or listed - known:
+        strange = len(listed & replaced) + len(listed - known)
+        return Proof(
+            "residual", detail=f"{strange} snapshots hold what was replaced", evidence=evidence
+        )
+    evidence["looked_at"] = site.clock.now().isoformat(timespec="seconds")
+    return Proof("absent", evidence=evidence)
+
+
+def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: RepositoryRow) -> Proof:
+    """Compare a replica's names with the primary's, then let restic look at what is left."""
+    is_bucket = isinstance(opened.copy, ImmutableCopy)
+    present = _names(site, opened, repository)
+    with site.catalog.reading() as session:
+        left, strange = _obsolete(site, session, disposal, repository, present)
+        replaced = _replaced(session, disposal, repository.id)
+        known = {
+            one.id
+            for one in snapshots.of_store(session, None, kind=None, repository_id=repository.id)
+        }
+        until = _locked_until(session, opened, repository, left)
+    evidence: dict[str, Any] = {
+        "technique": LOCK_ENDED if is_bucket else FOLLOWED,
+        "files": len(present),
+        "given_up": len(left),
+        "unknown": len(strange),
+        "looked_at": site.clock.now().isoformat(timespec="seconds"),
+    }
+    if left:
+        words = f"{len(left)} files that the primary gave up are there"
+        return Proof("residual", until, words, evidence)
+    if strange:
+        return Proof("unknown", None, f"{len(strange)} files are of nobody known", evidence)
+    with engine_on(site, opened, repository.name) as view:
+        listed = {one.id for one in view.engine.snapshots()}
+    evidence["snapshots"] = len(listed)
+    evidence["snapshots_replaced"] = len(listed & replaced)
+    if listed & replaced or listed - known:
+        return Proof("residual", None, "it shows snapshots that were replaced", evidence)
+    return Proof("absent", evidence=evidence)
+
+
+def _names(site: Site, opened: OpenCopy, repository: RepositoryRow) -> set[FileKey]:
+    """Return what a copy lists; of a bucket every version, hidden ones too."""
+    if not isinstance(opened.copy, ImmutableCopy):
+        return {stored.file.key for stored in opened.place.list()}
+    names: set[FileKey] = set()
+    with site.bucket(opened.name) as bucket:
+        for version in bucket.versions(repository.name):
+            if not version.is_marker:
+                names.add(version.parsed or ("unknown", version.path))
+    return names
+
+
+def _obsolete(
+    site: Site,
+    session: Session,
+    disposal: str,
+    repository: RepositoryRow,
+    present: set[FileKey],
+) -> tuple[set[FileKey], set[FileKey]]:
+    """Return which of a copy's files may hold the studies, and which nobody knows.
+
+    What the primary gave up later than it was proved free for the first time cannot: it was there
+    then, and had been looked into.
+    """
+    key = (site.config.primary.name, "", repository.id)
+    row = disposals.copy_row(session, CopyKey(disposal, repository.store, key[0]))
+    first = row.evidence.get(FREE_SINCE) if row is not None else None
+    proved = datetime.fromisoformat(first) if first is not None else None
+    needed = {(one.kind, one.name) for one in copies.inventory(session, key, states=_THERE)}
+    given_up = {
+        (one.kind, one.name): one.removed_at
+        for one in copies.inventory(session, key, states=("removed",))
+    }
+    beyond = present - needed
+    strange = beyond - given_up.keys()
+    left: set[FileKey] = set()
+    for name in beyond - strange:
+        at = given_up[name]
+        if proved is None or at is None or at <= proved:
+            left.add(name)
+    return left, strange
+
+
+def _locked_until(
+    session: Session, opened: OpenCopy, repository: RepositoryRow, left: set[FileKey]
+) -> datetime | None:
+    """Return when the last lock of these files ends, as far as it is recorded."""
+    if not left:
+        return None
+    key = (opened.name, opened.medium, repository.id)
+    locks = [
+        one.retain_until
+        for one in copies.inventory(session, key, states=(*_THERE, "removed"))
+        if (one.kind, one.name) in left and one.retain_until is not None
+    ]
+    return max(locks, default=None)
+
+
+def _studies(session: Session, disposal: str, store: str) -> list[str]:
+    rows = disposals.studies(session, disposal, store=store, states=GOING)
+    return [row.study_key for row in rows]
+
+
+def _replaced(session: Session, disposal: str, repository_id: str) -> set[str]:
+    rows = disposals.replacements(session, disposal=disposal, repository_id=repository_id)
+    return {row.old for row in rows}

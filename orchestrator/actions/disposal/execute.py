@@ -1,0 +1,292 @@
+"""Executing an approved disposal: backup, decide again, store, primary, replicas.
+
+The one way back is before the transaction that begins it. From then on it goes forward: whatever
+cuts it off, the next run goes on where it was, and only a hold takes a study back out, as long as
+the snapshots still have it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.actions.backup import back_up
+from orchestrator.actions.disposal import beginning, suppression, withdrawal
+from orchestrator.actions.disposal.decide_batch import demand_executable
+from orchestrator.actions.disposal.forward import forward
+from orchestrator.actions.disposal.live import LiveDisposal
+from orchestrator.actions.disposal.primary import PrimaryDisposal
+from orchestrator.actions.holds import guard
+from orchestrator.actions.ledger.record import Event, announced
+from orchestrator.actions.replicate import replicate
+from orchestrator.actions.rotate import check_clock
+from orchestrator.actions.run import BY_HAND, Occasion, run
+from orchestrator.actions.site import SYSTEM, Site
+from orchestrator.catalog import disposals
+from orchestrator.catalog.disposals import (
+    DUE,
+    LIVE_REMOVED,
+    OPEN,
+    PRIMARY_REMOVED,
+    SUPPRESSED,
+    CopyKey,
+)
+from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orchestrator.catalog.disposal_tables import Disposal
+
+ACTION = "disposal"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class StoreExecution:
+    """What a disposal came to in one store.
+
+    Attributes:
+        store: Name.
+        going: Studies that go, or would go.
+        files: Their files.
+        bytes: Their length together.
+        removed_live: Studies whose files left the store in this run.
+        removed_primary: Studies that are proved to be gone from the primary in this run.
+        snapshots: Data snapshots that were stored anew.
+        kept: How many studies are kept after all, by reason.
+        problems: What is not done yet, in words.
+    """
+
+    store: str
+    going: int = 0
+    files: int = 0
+    bytes: int = 0
+    removed_live: int = 0
+    removed_primary: int = 0
+    snapshots: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Execution:
+    """What an execution came to.
+
+    Attributes:
+        disposal: Id.
+        dry_run: Nothing was changed.
+        stores: One for each store with studies in the batch.
+        problems: What fell short, in words; waiting for media or locks is not among it.
+    """
+
+    disposal: str
+    dry_run: bool
+    stores: list[StoreExecution] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def execute(
+    site: Site, disposal_id: str, *, dry_run: bool, occasion: Occasion = BY_HAND
+) -> Execution:
+    """Execute an approved disposal, or go on with one that was begun.
+
+    Args:
+        site: The site.
+        disposal_id: Id of the disposal.
+        dry_run: Only say what would go.
+        occasion: Why it happens.
+
+    Raises:
+        NotFoundError: There is no such disposal.
+        RefusedError: It may not be executed now, or not by this actor.
+        StoreUnavailableError: A store is not really there.
+        DamageError: A primary is damaged, or not proved to be free.
+        LockedError: Another run is at work.
+        OrchestratorError: Anything else; what was begun goes on with the next run.
+    """
+    site.demand_role("compliance", "custodian", "operator")
+    with site.catalog.reading() as session:
+        row = disposals.get(session, disposal_id)
+    if row.state in OPEN and not dry_run:
+        return resume(site, disposal_id, occasion=occasion)
+    demand_executable(site, row)
+    if dry_run:
+        return _would_go(site, row)
+    if site.actor == SYSTEM:
+        raise RefusedError(
+            f"disposal {disposal_id}: a person begins it, not the scheduler", hint="use --as ACTOR"
+        )
+    for result in back_up(site, _stores(site, disposal_id, (DUE,)), occasion=occasion):
+        if result.error is not None:
+            raise result.error
+    return _perform(site, disposal_id, occasion, is_first=True)
+
+
+def resume(site: Site, disposal_id: str, *, occasion: Occasion = BY_HAND) -> Execution:
+    """Go on with a disposal that was begun; does nothing where nothing is left to do.
+
+    Args:
+        site: The site.
+        disposal_id: Id of the disposal.
+        occasion: Why it happens.
+
+    Raises:
+        As `execute`.
+    """
+    with site.catalog.reading() as session:
+        row = disposals.get(session, disposal_id)
+    if row.state not in OPEN or not _unfinished(site, disposal_id):
+        return Execution(disposal_id, dry_run=False)
+    _keep_held(site, disposal_id)
+    if not _unfinished(site, disposal_id):
+        return Execution(disposal_id, dry_run=False)
+    with site.catalog.reading() as session:
+        demand_executable(site, disposals.get(session, disposal_id))
+    return _perform(site, disposal_id, occasion, is_first=False)
+
+
+def _perform(site: Site, disposal: str, occasion: Occasion, *, is_first: bool) -> Execution:
+    result = Execution(disposal, dry_run=False)
+    intent = {"disposal": disposal, "resumed": not is_first}
+    with announced(site, Event("disposal.execute", intent)) as outcome:
+        if is_first:
+            begun = beginning.begin(site, disposal)
+            for store, reasons in begun.withheld.items():
+                _of(result, store).kept.update(reasons)
+        published = suppression.publish(site)
+        for name in published.outstanding:
+            _log.warning("copy %s has not got the list of disposed studies yet", name)
+        try:
+            for store in _unfinished(site, disposal):
+                _one_store(site, disposal, _of(result, store), occasion)
+        finally:
+            outcome.update(_summary(disposal, result))
+    _follow(site, disposal, result, occasion)
+    return result
+
+
+def _one_store(site: Site, disposal: str, result: StoreExecution, occasion: Occasion) -> None:
+    with run(site, ACTION, store=result.store, occasion=occasion) as current:
+        check_clock(current, result.store)
+        repository = site.repository(result.store)
+        lock = current.lock
+        engine = site.primary_engine(
+            result.store, repository.name, lock_fd=lock.fd if lock is not None else None
+        )
+        with current.step("live"):
+            removed = LiveDisposal(current, repository, disposal).perform()
+        result.removed_live, result.files = removed.studies, removed.files
+        result.kept.update(removed.kept.values())
+        for problem in removed.stuck:
+            words = f"store {result.store}: {problem}"
+            result.problems.append(words)
+            current.fell_short(words)
+        done = PrimaryDisposal(current, repository, engine, disposal).perform()
+        result.removed_primary, result.snapshots = done.studies, done.snapshots
+        result.kept.update(done.kept.values())
+        current.metrics.update(studies=done.studies, files=removed.files, snapshots=done.snapshots)
+
+
+def _follow(site: Site, disposal: str, result: Execution, occasion: Occasion) -> None:
+    """Let the replicas follow, and say what is left; neither undoes what is done."""
+    for store in result.stores:
+        result.problems += store.problems
+        if not store.removed_primary:
+            continue
+        try:
+            replicate(site, [store.store], occasion=occasion)
+        except StoppedError:
+            raise
+        except OrchestratorError as error:
+            result.problems.append(f"store {store.store}: {error.message}")
+    result.problems += forward(site, disposal).problems
+
+
+def _keep_held(site: Site, disposal: str) -> None:
+    """Take studies that are on hold out of a disposal while the snapshots still have them."""
+    kept: dict[str, dict[str, str]] = {}
+    with guard.guarded(site) as session:
+        for store in _stores_in(disposals.counts(session, disposal), (SUPPRESSED, LIVE_REMOVED)):
+            rows = disposals.studies(
+                session, disposal, store=store, states=(SUPPRESSED, LIVE_REMOVED)
+            )
+            keys = [row.study_key for row in rows]
+            held = guard.held_studies(site, session, store, keys)
+            kept[store] = dict.fromkeys(held, withdrawal.ON_HOLD)
+            withdrawal.withdraw(site, session, disposal, store, kept[store])
+    for store, reasons in kept.items():
+        withdrawal.tell(site, disposal, store, reasons)
+
+
+def _unfinished(site: Site, disposal: str) -> list[str]:
+    """Return the stores in which store or primary are not done."""
+    primary = site.config.primary.name
+    with site.catalog.reading() as session:
+        counts = disposals.counts(session, disposal)
+        left = set(_stores_in(counts, (SUPPRESSED, LIVE_REMOVED)))
+        for store in _stores_in(counts, (PRIMARY_REMOVED,)):
+            row = disposals.copy_row(session, CopyKey(disposal, store, primary))
+            if row is None or row.state != disposals.ABSENT:
+                left.add(store)
+    return sorted(left & set(site.config.stores))
+
+
+def _stores(site: Site, disposal: str, states: Iterable[str]) -> list[str]:
+    with site.catalog.reading() as session:
+        return _stores_in(disposals.counts(session, disposal), states)
+
+
+def _stores_in(counts: Mapping[tuple[str, str], int], states: Iterable[str]) -> list[str]:
+    wanted = set(states)
+    return sorted({store for (store, state), count in counts.items() if state in wanted and count})
+
+
+def _would_go(site: Site, row: Disposal) -> Execution:
+    """Decide again and say what would go, as of the last backup."""
+    result = Execution(row.id, dry_run=True)
+    with site.catalog.reading() as session:
+        if row.state in OPEN:
+            for one in disposals.studies(session, row.id, states=(SUPPRESSED, LIVE_REMOVED)):
+                _count(_of(result, one.store), one.files, one.size_bytes)
+            return result
+        for store, chosen in beginning.decide_again(site, session, row).items():
+            share = _of(result, store)
+            for facts in chosen.going:
+                _count(share, facts.files, facts.size_bytes)
+            share.kept.update(chosen.withheld.values())
+    return result
+
+
+def _count(share: StoreExecution, files: int, size_bytes: int) -> None:
+    share.going += 1
+    share.files += files
+    share.bytes += size_bytes
+
+
+def _of(result: Execution, store: str) -> StoreExecution:
+    for one in result.stores:
+        if one.store == store:
+            return one
+    result.stores.append(StoreExecution(store))
+    return result.stores[-1]
+
+
+def _summary(disposal: str, result: Execution) -> dict[str, Any]:
+    return {
+        "disposal": disposal,
+        "stores": [
+            {
+                "store": one.store,
+                "removed_live": one.removed_live,
+                "removed_primary": one.removed_primary,
+                "snapshots": one.snapshots,
+                "kept": dict(sorted(one.kept.items())),
+            }
+            for one in result.stores
+        ],
+    }
