@@ -56,7 +56,7 @@ def _offer(names: tuple[str, ...]) -> str:
 
 def show_rule(one: dict[str, Any]) -> None:
     """Print one rule of a schedule in plain words."""
-    from orchestrator.retention.words import in_words
+    from orchestrator.retention.words import WORDS
 
     render.say()
     trigger = one["trigger"].replace("_", " ")
@@ -70,7 +70,7 @@ def show_rule(one: dict[str, Any]) -> None:
         f"  confidence: {one['confidence']}; {reviewed if one['reviewer'] else 'unreviewed'}"
     )
     if one["lets_nothing_go"] is not None:
-        render.say(f"  lets nothing go: {in_words(one['lets_nothing_go']).meaning}")
+        render.say(f"  lets nothing go: {WORDS[one['lets_nothing_go']].meaning}")
     for notice in one["notices"]:
         render.say(f"  before disposal: {notice['text']}")
     for conflict in one["conflicts"]:
@@ -83,7 +83,7 @@ def show_plan(found: Plan) -> None:
     """Print what a plan comes to, by verdict, reason, rule and year."""
     from orchestrator.actions.retention.plan import VERDICTS
     from orchestrator.retention.words import VERDICTS as MEANINGS
-    from orchestrator.retention.words import in_words
+    from orchestrator.retention.words import WORDS
 
     render.say(f"{found.studies} studies on {found.today}")
     render.table(
@@ -94,7 +94,7 @@ def show_plan(found: Plan) -> None:
         ],
     )
     reasons = [
-        [verdict, count, in_words(reason).meaning, in_words(reason).next_step or None]
+        [verdict, count, WORDS[reason].meaning, WORDS[reason].next_step or None]
         for verdict, counts in found.reasons.items()
         for reason, count in counts.most_common()
     ]

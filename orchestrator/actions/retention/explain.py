@@ -63,9 +63,9 @@ def explain(site: Site, study: str) -> list[Explained]:
 
 def explained_values(one: Explained) -> dict[str, Any]:
     """Return an explanation as JSON values: the decision and its components."""
-    from orchestrator.retention.words import VERDICTS, in_words
+    from orchestrator.retention.words import VERDICTS, WORDS
 
-    reasons = [(reason, in_words(reason)) for reason in one.decision.reasons]
+    reasons = [(reason, WORDS[reason]) for reason in one.decision.reasons]
     return {
         **decision_values(one.facts, one.decision),
         "words": VERDICTS[one.decision.verdict],
