@@ -19,6 +19,8 @@ from orchestrator.certificates.phrases import (
     present,
 )
 
+_RECORDS = "record_disposal"
+
 
 def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
     """Return the verdict in one line, and what it rests on."""
@@ -34,13 +36,15 @@ def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
         )
     accepted = validation is not None
     words = {
-        "record_disposal": "Disposed of on every copy",
+        _RECORDS: "Disposed of on every copy",
         "media_sanitization": f"Method: {METHODS[act.get('method')]}",
         "key_destruction": f"Method: {METHODS[act.get('method')]}",
     }[kind]
     text = "Accepted by the organization." if accepted else "Absence was proved on every copy."
     if verification["basis"] == "attested":
         text = "Accepted by the organization, on the word of the persons named below."
+    elif any(one["basis"] == "attested" for one in act.get("copies", ()) if kind == _RECORDS):
+        text = "Absence was proved or, where marked so below, is attested on every copy."
     unmet = "method" in act and act["method"] is None
     overridden = bool((act.get("vendor") or {}).get("overridden_by"))
     tone = "care" if unmet or overridden else "good"

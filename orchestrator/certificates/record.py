@@ -40,7 +40,7 @@ from orchestrator.certificates.parts import (
 
 NORMAL_COURSE = (
     "The records described here were disposed of in the normal course of business, under the "
-    "retention schedule and the disposal procedures named above."
+    "retention schedule and the disposal procedures named here."
 )
 """Source: AHIMA, sample certificate of destruction, in our own words."""
 

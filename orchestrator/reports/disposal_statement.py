@@ -6,7 +6,7 @@ It is no certificate and says so in its largest letters: records remain.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from orchestrator.typeset import compile_pdf
@@ -66,7 +66,7 @@ class DisposalStatement:
         practice: Whose records.
         disposal: Id of the disposal.
         state: In words.
-        made_at: When the statement was made.
+        made_at: When the statement was made, in that zone.
         zone: Zone of the days and times.
         facts: Label and value: extent, dates, class, persons.
         rules: Schedule, rule, citation and the day the period ended, for each rule.
@@ -108,4 +108,5 @@ def render_pdf(statement: DisposalStatement, *, paper: Paper = "us-letter") -> b
         "warning": WARNING,
         "not_said": list(NOT_SAID),
     }
-    return compile_pdf("orchestrator.reports", "disposal_statement.typ", data, at=statement.made_at)
+    at = statement.made_at.astimezone(UTC)
+    return compile_pdf("orchestrator.reports", "disposal_statement.typ", data, at=at)

