@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from orchestrator.engines.restic.repository import Repository
     from orchestrator.engines.restic.values import Snapshot
 
+REWRITTEN = "rewrite"
+"""restic's tag of a data snapshot that was stored anew."""
+
+REPLACES = "replaces="
+"""Begins the tag of a manifest that was stored anew; the data snapshot it was about follows."""
+
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -137,14 +143,28 @@ def complete_snapshots(
         (one for one in listed if f"store={store}" in one.tags), key=lambda one: (one.time, one.id)
     )
     # Amended manifests come later, and replace the first one.
-    manifests = {run_of(one): one.id for one in ours if "manifest" in one.tags}
+    manifests = {(run_of(one), replaced(one)): one.id for one in ours if "manifest" in one.tags}
     found = []
     for one in ours:
         run = run_of(one)
         whole = (known or {}).get(one.id, True)
-        if "data" in one.tags and run is not None and run in manifests and whole:
-            found.append(Chosen(one.id, one.time, run, manifests[run]))
+        # What a disposal has stored anew has a manifest of its own.
+        manifest = manifests.get((run, replaced(one))) or manifests.get((run, one.id))
+        if "data" in one.tags and run is not None and manifest is not None and whole:
+            found.append(Chosen(one.id, one.time, run, manifest))
     return found
+
+
+def replaced(snapshot: Snapshot) -> str | None:
+    """Return the data snapshot in whose place a disposal has stored this one, or its manifest.
+
+    Returns:
+        Its full id, by tags and original; None for what no disposal has stored.
+    """
+    if "manifest" in snapshot.tags:
+        marks = [tag for tag in snapshot.tags if tag.startswith(REPLACES)]
+        return marks[0].removeprefix(REPLACES) if marks else None
+    return snapshot.original if REWRITTEN in snapshot.tags else None
 
 
 def run_of(snapshot: Snapshot) -> str | None:

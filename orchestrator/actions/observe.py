@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.actions.places import OpenCopy
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, CopyState, Limits, judge_copy
-from orchestrator.catalog import copies, media, repositories, snapshots
+from orchestrator.catalog import (
+    copies,
+    disposals,
+    generations,
+    media,
+    repositories,
+    snapshots,
+)
 from orchestrator.config.site import Copy
 from orchestrator.engines.layout import FileKey
 
@@ -260,15 +267,23 @@ def _judge_and_note(site: Site, session: Session, key: copies.CopyKey, now: date
 def _newest_held(
     session: Session, repository_id: str, names: frozenset[FileKey], now: datetime
 ) -> tuple[str, datetime] | None:
-    """The newest complete snapshot that is whole on a copy, together with its manifest."""
-    manifests = {
-        row.run_id
-        for row in snapshots.of_store(session, None, kind="manifest", repository_id=repository_id)
-        if ("snapshots", row.id) in names
-    }
-    for row in snapshots.of_store(session, None, kind="data", repository_id=repository_id):
-        whole = row.complete and row.run_id in manifests and row.at <= now
-        if whole and ("snapshots", row.id) in names:
+    """The newest complete snapshot that is whole on a copy, together with its manifest.
+
+    A copy that has not followed a disposal yet holds the pair that was replaced: it counts.
+    """
+    manifests = generations.manifest_by_data(session, repository_id)
+    replaced = {row.old for row in disposals.replacements(session, repository_id=repository_id)}
+    rows = snapshots.of_store(
+        session, None, kind="data", repository_id=repository_id, forgotten=True
+    )
+    for row in rows:
+        counts = row.complete and row.at <= now and row.id in manifests
+        if (
+            counts
+            and (row.forgotten_at is None or row.id in replaced)
+            and ("snapshots", row.id) in names
+            and ("snapshots", manifests[row.id]) in names
+        ):
             return row.id, row.at
     return None
 

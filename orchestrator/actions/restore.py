@@ -17,7 +17,7 @@ from orchestrator.actions.restore_from import candidates, choose_snapshot, prepa
 from orchestrator.actions.restored import compare_with_manifest
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import snapshots, suppressions
+from orchestrator.catalog import generations, suppressions
 from orchestrator.errors import (
     DamageError,
     NotFoundError,
@@ -208,10 +208,9 @@ class _RestoreWork:
 
     def _manifest_id(self, engine: Repository, row: Snapshot) -> str:
         with self._site.catalog.reading() as session:
-            rows = snapshots.of_store(session, self._wish.store, kind="manifest")
-        known = [one.id for one in rows if one.run_id == row.run_id]
-        if known:
-            return known[0]
+            known = generations.manifest_by_data(session, row.repository_id).get(row.id)
+        if known is not None:
+            return known
         found = engine.snapshots(tags=["manifest", f"run={row.run_id}"])
         if not found:
             raise NotFoundError(

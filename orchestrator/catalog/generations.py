@@ -29,17 +29,21 @@ def manifest_by_data(
         if row.new is not None
     }
     manifests: dict[tuple[str, int], str] = {}
+    kept: dict[str, str] = {}
     # Newest first: where a run has two of a generation, the later one holds.
     for row in snapshots.of_store(
         session, None, kind="manifest", repository_id=repository_id, forgotten=True
     ):
         if forgotten or row.forgotten_at is None:
             manifests.setdefault((row.run_id, _generation(row.id, before)), row.id)
+        if row.forgotten_at is None:
+            kept.setdefault(row.run_id, row.id)
     found = {}
     for row in snapshots.of_store(
         session, None, kind="data", repository_id=repository_id, forgotten=forgotten
     ):
-        manifest = manifests.get((row.run_id, _generation(row.id, before)))
+        # Where a disposal found nothing to take out of the data, the manifest alone is new.
+        manifest = manifests.get((row.run_id, _generation(row.id, before)), kept.get(row.run_id))
         if manifest is not None:
             found[row.id] = manifest
     return found

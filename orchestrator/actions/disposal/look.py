@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from orchestrator.actions import as_of
 from orchestrator.actions.holds import guard
 from orchestrator.actions.run import Run
 from orchestrator.catalog import generations, runs, snapshots
@@ -23,11 +24,6 @@ if TYPE_CHECKING:
     from orchestrator.catalog.tables import Snapshot as Row
     from orchestrator.engines.restic.repository import Repository
     from orchestrator.engines.restic.values import Snapshot
-
-REWRITTEN = "rewrite"
-"""restic's tag of a data snapshot that was stored anew."""
-
-_REPLACES = "replaces="
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +94,6 @@ def look(current: Run, repository: RepositoryRow, engine: Repository) -> Look:
     return found
 
 
-def replaces(snapshot: Snapshot) -> str | None:
-    """Return the data snapshot in whose place a snapshot was stored; None for any other."""
-    if "manifest" in snapshot.tags:
-        marks = (tag.removeprefix(_REPLACES) for tag in snapshot.tags if tag.startswith(_REPLACES))
-        return next(marks, None)
-    return snapshot.original if REWRITTEN in snapshot.tags else None
-
-
-def mark(data: str) -> str:
-    """Return the tag of a manifest that replaces that of a data snapshot."""
-    return _REPLACES + data
-
-
-def run_of(snapshot: Snapshot) -> str | None:
-    """Return the run that took a snapshot; None if its tags do not say one."""
-    names = [tag.removeprefix("run=") for tag in snapshot.tags if tag.startswith("run=")]
-    return names[0] if len(names) == 1 else None
-
-
 def _classify(
     current: Run,
     session: Session,
@@ -131,14 +108,14 @@ def _classify(
         if row.forgotten_at is not None:
             found.leftovers.append(one.id)
         return
-    origin = replaces(one)
+    origin = as_of.replaced(one)
     if origin is not None and origin in known:
         if origin in listed:
             found.discard.append(one.id)
         else:
             found.adopted.append(one)
         return
-    name = run_of(one)
+    name = as_of.run_of(one)
     of_run = runs.get(session, name) if name is not None else None
     if of_run is None or of_run.store != repository.store or of_run.id == current.id:
         raise _unknown(current, repository, one.id, "is of no run of this site")

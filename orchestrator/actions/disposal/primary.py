@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import primary as primaries
+from orchestrator.actions.as_of import replaced
 from orchestrator.actions.disposal import absence, sought, withdrawal
-from orchestrator.actions.disposal.look import Look, look, replaces
+from orchestrator.actions.disposal.look import Look, look
 from orchestrator.actions.disposal.manifests import Sieve
 from orchestrator.actions.disposal.rewriting import Anew, Manifests, rewrite
 from orchestrator.actions.holds import guard
@@ -135,7 +136,7 @@ class PrimaryDisposal:
         """Record what stands in the place of snapshots that were forgotten and not recorded."""
         manifests = generations.manifest_by_data(session, self._repository.id)
         for one in adopted:
-            data = replaces(one) or ""
+            data = replaced(one) or ""
             is_manifest = "manifest" in one.tags
             old = manifests[data] if is_manifest else data
             row = snapshots.get(session, old)
@@ -279,7 +280,7 @@ class PrimaryDisposal:
         now = self._site.clock.now()
         with self._site.catalog.transaction() as session:
             disposed.reduce(session, self._store, studies)
-            replaced = [
+            anew_data = [
                 row
                 for row in disposals.replacements(
                     session, disposal=self._disposal, repository_id=self._repository.id
@@ -293,7 +294,7 @@ class PrimaryDisposal:
                 proved_at=now,
                 detail=None,
                 evidence=evidence
-                | {"snapshots_replaced": len(replaced), absence.FREE_SINCE: now.isoformat()},
+                | {"snapshots_replaced": len(anew_data), absence.FREE_SINCE: now.isoformat()},
             )
         self._sought.drop()
         return PrimaryRemoval(len(studies), len(anew), self._kept)

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.disposal.look import REWRITTEN, Pair, mark
+from orchestrator.actions.as_of import REPLACES, REWRITTEN
+from orchestrator.actions.disposal.look import Pair
 from orchestrator.actions.disposal.manifests import Found, Sieve
 from orchestrator.actions.manifests import lines_of
 from orchestrator.errors import DamageError
@@ -103,11 +104,11 @@ class Manifests:
 
     def _store_one(self, pair: Pair) -> tuple[Found, tuple[str, int] | None]:
         found = Found()
-        kept = [tag for tag in pair.listed_manifest.tags if not tag.startswith(mark(""))]
+        kept = [tag for tag in pair.listed_manifest.tags if not tag.startswith(REPLACES)]
         done = self._engine.backup_stream(
             "manifest.jsonl",
             self._sieve.sift(self._lines(pair), found),
-            tags=[*kept, mark(pair.data.id)],
+            tags=[*kept, REPLACES + pair.data.id],
             at=pair.listed_manifest.time,
         )
         stored = (done.snapshot_id, done.bytes)

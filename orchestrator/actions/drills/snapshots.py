@@ -58,7 +58,7 @@ def in_catalog(
         place: Copy and medium.
         listed: What the copy holds.
     """
-    from orchestrator.catalog import copies, snapshots
+    from orchestrator.catalog import copies, generations, snapshots
 
     there = {stored.file.name for stored in listed if stored.file.kind == "snapshots"}
     once = {
@@ -67,7 +67,7 @@ def in_catalog(
         if held.kind == "snapshots"
     }
 
-    manifests = recorded_manifests(session, repository_id)
+    manifests = generations.manifest_by_data(session, repository_id)
     rows = snapshots.of_store(
         session, None, kind="data", repository_id=repository_id, forgotten=True
     )
@@ -78,22 +78,19 @@ def in_catalog(
             row.at,
             row.files,
             row.size_bytes,
-            manifests[row.run_id],
-            is_there=row.id in there and manifests[row.run_id] in there,
+            manifests[row.id],
+            is_there=row.id in there and manifests[row.id] in there,
         )
         for row in rows
-        if row.complete and row.run_id in manifests and row.id in there | once
+        if row.complete and row.id in manifests and row.id in there | once
     ]
 
 
 def recorded_manifests(session: Session, repository_id: str) -> dict[str, str]:
-    """Return the recorded manifest of each run, forgotten ones too."""
-    from orchestrator.catalog import snapshots
+    """Return the recorded manifest of each data snapshot, forgotten ones too."""
+    from orchestrator.catalog import generations
 
-    rows = snapshots.of_store(
-        session, None, kind="manifest", repository_id=repository_id, forgotten=True
-    )
-    return {row.run_id: row.id for row in rows}
+    return generations.manifest_by_data(session, repository_id)
 
 
 def incomplete_snapshots(session: Session, repository_id: str) -> frozenset[str]:
@@ -116,7 +113,7 @@ def in_repository(
     Args:
         engine: restic on the copy.
         store: The store they must be of.
-        recorded: The recorded manifest of each run, where there is a record.
+        recorded: The recorded manifest of each data snapshot, where there is a record.
         incomplete: Snapshots that are known not to be complete.
 
     Raises:
@@ -128,7 +125,7 @@ def in_repository(
     there = frozenset(counts)
     found = []
     for one in complete_snapshots(listed, store):
-        manifest = recorded.get(one.run_id, one.manifest)
+        manifest = recorded.get(one.id, one.manifest)
         if one.id not in incomplete and manifest in there:
             found.append(Held(one.id, one.run_id, one.at, *counts[one.id], manifest))
     return found
