@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
+from orchestrator.actions.holds import guard
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
@@ -60,7 +61,7 @@ class Extension:
 
     Attributes:
         store: Store name.
-        files: Files the primary needs.
+        files: Files the primary needs, and those that only a snapshot on hold needs.
         extended: Files whose lock was lengthened and read back.
         failed: Files where that did not work.
         requests: Requests that were made.
@@ -179,7 +180,7 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
 def extend(
     site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_HAND
 ) -> tuple[str, list[Extension]]:
-    """Lengthen the locks of what the primary still needs, where little is left of them.
+    """Lengthen the locks of what the primary or a hold still needs, where little is left of them.
 
     Each lock is lengthened per version id and read back. What is done is recorded in batches, so
     a run that was cut off goes on where it was.
@@ -208,12 +209,21 @@ def _extend(current: Run, opened: OpenCopy, repository: RepositoryRow) -> Extens
     key = (opened.name, "", repository.id)
     now = site.clock.now()
     needed = set(_needed(site, repository))
+    held = set(_held(site, key, needed))
     limit = now + copy.lock_period * site.config.targets.extend_below
     with site.catalog.reading() as session:
-        rows = [row for row in copies.inventory(session, key) if (row.kind, row.name) in needed]
-    due = [row for row in rows if row.retain_until is None or row.retain_until < limit]
+        found = list(copies.inventory(session, key))
+    rows = [row for row in found if (row.kind, row.name) in needed]
+    due = [
+        row
+        for row in found
+        if (row.kind, row.name) in needed | held
+        and (row.retain_until is None or row.retain_until < limit)
+    ]
     listed = {stored.file.key: stored for stored in place.list()} if due else {}
-    result = Extension(repository.store, len(needed), 0, 0, 0, None, "fresh")
+    # What only a hold needs may have been swept since it was recorded: then it came too late.
+    due = [row for row in due if (row.kind, row.name) in needed or (row.kind, row.name) in listed]
+    result = Extension(repository.store, len(needed) + len(held), 0, 0, 0, None, "fresh")
     until = now + copy.lock_period
 
     def one(row: HeldFile) -> tuple[HeldFile, datetime | None]:
@@ -261,6 +271,19 @@ def _needed(site: Site, repository: RepositoryRow) -> Iterator[tuple[str, str]]:
     with site.catalog.reading() as session:
         rows = list(copies.inventory(session, key, states=("good", "damaged", "missing")))
     return ((row.kind, row.name) for row in rows)
+
+
+def _held(site: Site, key: copies.CopyKey, needed: set[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return what a bucket keeps only for a snapshot on hold that the primary gave up.
+
+    Which files that one needs nobody can tell: all that the primary gave up.
+    """
+    with site.catalog.reading() as session:
+        held = guard.held_on(site, session, key)
+        if all(("snapshots", name) in needed for name in held):
+            return []
+        rows = copies.inventory(session, key)
+        return [(row.kind, row.name) for row in rows if (row.kind, row.name) not in needed]
 
 
 def _opened(site: Site, name: str, repository: RepositoryRow) -> AbstractContextManager[OpenCopy]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
 from orchestrator.actions import primary as primaries
+from orchestrator.actions.holds.witnessed import Watch
 from orchestrator.actions.manifests import ManifestWork
 from orchestrator.actions.places import open_copy
 from orchestrator.actions.replicas import CopyResult
@@ -55,6 +56,7 @@ def primary(
     listed = list(primaries.place_of(site, repository).list())
     work.keep()
     with current.step("commit"), site.catalog.transaction() as session:
+        watch = Watch(site, session, repository.store, current.id)
         files.apply_changes(
             session,
             repository.store,
@@ -64,6 +66,7 @@ def primary(
             study_date=study_reference_date,
             keys=site.catalog.keys,
         )
+        watch.settle()
         for row in _rows(current, repository, stored, work):
             snapshots.add(session, row)
         repositories.put_store_state(

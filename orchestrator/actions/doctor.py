@@ -12,6 +12,7 @@ from orchestrator.actions import attach, keys, media
 from orchestrator.actions.disposal.doctor import look_at_suppression
 from orchestrator.actions.drills.doctor import look_at_decoders, look_at_kit, look_at_sandbox
 from orchestrator.actions.finding import Finding
+from orchestrator.actions.holds.doctor import look_at_holds
 from orchestrator.actions.ledger.doctor import (
     look_at_anchors,
     look_at_certificates,
@@ -252,6 +253,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("sanitizations", look_at_sanitizations),
     ("vendors", look_at_vendors),
     ("retention", look_at_retention),
+    ("holds", look_at_holds),
     ("disposed studies", look_at_suppression),
     ("decoders", look_at_decoders),
 )

@@ -183,7 +183,10 @@ def _extend(site: Site, job: Job, occasion: Occasion) -> _Shortfall | None:
         stores = stores_of(site, job)
         _, results = bucket.extend(site, name, stores, occasion=occasion)
         if site.bucket_config(name).sweeper is not None:
-            sweep.sweep(site, name, stores, occasion=occasion)
+            swept = sweep.sweep(site, name, stores, occasion=occasion)
+            problem = next((one.problem for one in swept if one.problem is not None), None)
+            if problem is not None:
+                return _Shortfall(problem)
         failed = sum(result.failed for result in results)
         return _Shortfall(f"copy {name}: {failed} locks not extended") if failed else None
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from orchestrator.actions.certificates.state import restore_certificates
 from orchestrator.actions.disposal import suppression
 from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.holds.recover import recover as recover_holds
+from orchestrator.actions.holds.witnessed import note_records
 from orchestrator.actions.ledger.restore import mark_restored, restore_ledgers
 from orchestrator.actions.lock import StoreLock
 from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
@@ -102,6 +104,7 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
         site.catalog = site.open_catalog(create=False)
         # A state older than a disposal does not know of it; the list outside it may.
         result.unasked = suppression.recover(site)
+        recover_holds(site)
     return result
 
 
@@ -284,6 +287,7 @@ def _load_manifest(
             keys=site.catalog.keys,
             study_date=study_reference_date,
         )
+        note_records(site, session, repository.store, run)
         repositories.put_store_state(
             session,
             StoreState(

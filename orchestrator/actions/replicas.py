@@ -5,12 +5,13 @@ Used by the backup (while restic still writes) and by the replicate action (afte
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from orchestrator.actions import observe
+from orchestrator.actions.holds import guard
 from orchestrator.actions.lock import removing
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.proof import prove_unrecorded
@@ -120,8 +121,20 @@ class Replicas:
                 - self._obsolete
                 for name, opened in self._open.items()
             },
+            permit=self._permit,
         )
         self._replication.start()
+
+    @contextmanager
+    def _permit(self, _target: str, snapshots: frozenset[str]) -> Iterator[str | None]:
+        """Let nothing go from a copy that has a held snapshot which the primary gave up.
+
+        Which of its files that one needs nobody can tell without the primary.
+        """
+        with guard.guarded(self._site) as session:
+            held = guard.held_among(self._site, session, self._repository.id, snapshots)
+            ids = {one for holds in held.values() for one in holds}
+            yield f"what the primary gave up stays: {guard.in_words(ids)}" if ids else None
 
     def _witness(self) -> Witness:
         """Make a target that proves the primary's bytes where no replica is there to do so."""
@@ -207,7 +220,7 @@ class Replicas:
             result.files_sent,
             result.bytes_sent,
             result.error,
-            observe.suspicion(len(result.suspicious)) or opened.detail,
+            observe.suspicion(len(result.suspicious)) or result.kept or opened.detail,
         )
         if result.error is not None:
             self._run.fell_short(f"copy {name}: {result.error.message}")

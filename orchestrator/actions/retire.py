@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from orchestrator.actions import custody
+from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, announced
-from orchestrator.actions.media import MediumFacts, find, fresh, note_act
+from orchestrator.actions.media import MediumFacts, find, fresh
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, media, sanitizations
+from orchestrator.catalog.copy_tables import MediumEvent
 from orchestrator.catalog.media import RETIRED
 from orchestrator.catalog.sanitization_tables import CustodyAct
 from orchestrator.errors import RefusedError
@@ -25,10 +27,15 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
 
     Raises:
         RefusedError: It is the only medium of its copy that holds a snapshot, or holds one that
-            no other copy is proven to hold.
+            no other copy is proven to hold, or one that is on hold.
     """
     medium = find(site, name)
+    removal = guard.Removal(
+        "medium.retire", f"medium {medium.label}", copy=medium.copy_, medium=medium.id
+    )
     with run(site, "medium-retire"):
+        with guard.guarded(site) as session:
+            guard.demand_free(site, session, removal)
         with site.catalog.reading() as session:
             others = {row.id for row in media.of_copy(session, medium.copy_)} - {medium.id}
             states = copies.states(session, medium.copy_)
@@ -53,9 +60,15 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
             "elsewhere": sorted({one.elsewhere for one in holdings}),
         }
         with announced(site, Event("medium.retire", about, note=note)) as outcome:
-            act = CustodyAct(medium=medium.id, at=site.clock.now(), given_by=site.actor)
-            note_act(site, act, "retired", RETIRED, note=note)
-            with site.catalog.transaction() as session:
+            now = site.clock.now()
+            act = CustodyAct(medium=medium.id, at=now, given_by=site.actor)
+            event = MediumEvent(
+                medium=medium.id, at=now, actor=site.actor, event="retired", note=note
+            )
+            with guard.guarded(site) as session:
+                guard.demand_free(site, session, removal)
+                media.record(session, event, state=RETIRED)
+                sanitizations.keep_custody(session, act)
                 sanitizations.keep_holdings(session, holdings)
             outcome.update(about)
     return fresh(site, medium.id, None)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import primary
+from orchestrator.actions.holds import guard
 from orchestrator.actions.lock import removing
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
@@ -18,6 +19,8 @@ from orchestrator.engines.restic.argv import KeepPolicy
 from orchestrator.errors import EngineTimeoutError, LockedError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.restic.repository import Repository
 
@@ -67,7 +70,7 @@ def rotate(
     for store in stores:
         with run(site, "rotate", store=store, occasion=occasion) as current:
             result = Rotation(store, current.id, dry_run=dry_run)
-            _check_clock(current, store)
+            check_clock(current, store)
             repository = site.repository(store)
             lock = current.lock
             engine = site.primary_engine(
@@ -78,7 +81,7 @@ def rotate(
             with current.step("plan"):
                 _plan(site, repository, engine, result)
             if not dry_run and (result.remove or result.leftovers):
-                with current.step("rotate"), _alone(site, store, occasion.wait_s):
+                with current.step("rotate"), alone(site, store, occasion.wait_s):
                     result.files_removed = _apply(current, repository, engine, result)
             current.metrics.update(
                 removed=len(result.remove),
@@ -90,12 +93,17 @@ def rotate(
 
 
 @contextmanager
-def _alone(site: Site, store: str, wait_s: float) -> Iterator[None]:
-    """Wait until nobody reads the store's copies, and keep readers out."""
+def alone(site: Site, store: str, wait_s: float) -> Iterator[None]:
+    """Wait until nobody reads the store's copies, and keep readers out.
+
+    Raises:
+        LockedError: Somebody still reads after `wait_s` seconds.
+        StoppedError: The work was told to stop meanwhile.
+    """
     until = site.clock.monotonic() + wait_s
     while True:
-        with removing(site.lock_dir, store) as alone:
-            if alone:
+        with removing(site.lock_dir, store) as is_alone:
+            if is_alone:
                 yield
                 return
         if site.clock.monotonic() >= until:
@@ -141,8 +149,20 @@ def _plan(site: Site, repository: RepositoryRow, engine: Repository, result: Rot
             result.keep[row.snapshot_id] = ["the newest complete snapshot"]
         else:
             result.remove.append(row.snapshot_id)
-    if newest is not None:
+    with site.catalog.reading() as session:
+        _spare_held(site, session, repository, result)
+        concerned = guard.concerning(session, site, repository.store)
+    # Nobody has looked into what a failed run left: it may hold anything of its store.
+    if newest is not None and not concerned:
         result.leftovers = _leftovers(site, repository, engine, newest.at)
+
+
+def _spare_held(site: Site, session: Session, repository: RepositoryRow, result: Rotation) -> None:
+    """Keep what a hold keeps, whatever the rotation says."""
+    held = guard.held_by(site, session, repository.id)
+    for snapshot in [one for one in result.remove if one in held]:
+        result.remove.remove(snapshot)
+        result.keep[snapshot] = [guard.in_words(held[snapshot])]
 
 
 def _leftovers(
@@ -170,21 +190,26 @@ def _leftovers(
 
 def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: Rotation) -> int:
     site = current.site
-    with site.catalog.reading() as session:
-        known = snapshots.of_store(session, repository.store, kind=None)
-    gone_runs = {row.run_id for row in known if row.id in result.remove}
-    companions = [
-        row.id for row in known if row.kind in ("manifest", "state") and row.run_id in gone_runs
-    ]
-    ids = [*result.remove, *companions, *result.leftovers]
     primary.open_rotation(site, repository)
-    engine.forget(ids)
-    with site.catalog.transaction() as session:
-        snapshots.mark_forgotten(session, ids, run_id=current.id, now=site.clock.now())
+    # A hold is placed before this transaction, and obeyed, or after it. What restic forgets in it
+    # takes a second; what nothing names any more is pruned later.
+    with guard.guarded(site) as session:
+        _spare_held(site, session, repository, result)
+        if guard.concerning(session, site, repository.store):
+            result.leftovers = []
+        known = snapshots.of_store(session, repository.store, kind=None)
+        gone_runs = {row.run_id for row in known if row.id in result.remove}
+        companions = [
+            row.id for row in known if row.kind in ("manifest", "state") and row.run_id in gone_runs
+        ]
+        ids = [*result.remove, *companions, *result.leftovers]
+        if ids:
+            engine.forget(ids)
+            snapshots.mark_forgotten(session, ids, run_id=current.id, now=site.clock.now())
     return len(primary.finish_rotation(current, repository, engine))
 
 
-def _check_clock(current: Run, store: str) -> None:
+def check_clock(current: Run, store: str) -> None:
     """Refuse to remove anything by a clock that jumped or that a bucket's server contradicts.
 
     Raises:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
+from orchestrator.actions.holds import guard
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, facts
@@ -14,7 +15,12 @@ from orchestrator.errors import RefusedError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.engines.bucket.bucket import Bucket
     from orchestrator.engines.bucket.versions import VersionFact
+    from orchestrator.engines.layout import FileKey
+
+_AT_ONCE = 16
+"""Versions removed in one transaction: the catalog's writers wait for so long."""
 
 _ORDER: dict[str, int] = {kind: number for number, kind in enumerate(REMOVE_ORDER)}
 
@@ -26,19 +32,25 @@ class Sweep:
     Attributes:
         store: Store name.
         removed: Versions whose lock had ended and that are gone, by a second listing.
-        locked: Versions that stay until their lock ends.
+        locked: Versions that stay until their lock ends, or as long as a hold keeps them.
+        holds: Holds that keep what the primary gave up; nothing was removed then.
+        problem: Why nothing was removed; None if nothing was in the way.
     """
 
     store: str
     removed: int
     locked: int
+    holds: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_HAND) -> list[Sweep]:
     """Remove versions the primary no longer needs once their lock has ended.
 
     Removal is proved by a second listing. The newest rightful version of anything the primary
-    needs is never touched. Packs stay as long as an index does that may name them.
+    needs is never touched. Packs stay as long as an index does that may name them, and everything
+    stays as long as a snapshot there is on hold that the primary gave up: which packs it needs
+    nobody can tell.
 
     Raises:
         RefusedError: No sweeper credential is configured.
@@ -62,31 +74,87 @@ def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
     site = current.site
     key = (name, "", repository.id)
     obsolete = observe.removed_from_primary(site, repository.id)
-    locked = 0
     with site.bucket(name) as bucket:
-        outdated = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
-        outdated.sort(key=lambda version: _ORDER.get(_kind(version), -1))
-        held_back = False
-        for version in outdated:
-            site.check_stop()
-            kind = _kind(version)
-            if kind == "data" and held_back:
-                locked += 1
-                continue
-            try:
-                bucket.sweep(version)
-            except RefusedError:
-                locked += 1
-                held_back = held_back or kind == "index"
+        seen = _look(site, bucket, repository, obsolete)
+        if seen.lacking:
+            # What replaced the outdated packs is not there yet: they may be the last of their kind.
+            problem = (
+                f"copy {name}: nothing was removed, for {seen.lacking} files of the primary are "
+                f"not there: orchestrator replicate {name}"
+            )
+            current.fell_short(problem)
+            return Sweep(repository.store, 0, len(seen.outdated), problem=problem)
+        locked, held = _remove(site, bucket, repository, seen)
         left = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
     names = {version.parsed for version in left}
-    gone = {v.parsed for v in outdated if v.parsed is not None and v.parsed not in names}
-    removed = len({v.version_id for v in outdated} - {v.version_id for v in left})
+    gone = {v.parsed for v in seen.outdated if v.parsed is not None and v.parsed not in names}
+    removed = len({v.version_id for v in seen.outdated} - {v.version_id for v in left})
     with site.catalog.transaction() as session:
         copies.mark_removed(session, key, gone, now=site.clock.now())
         facts.put(session, f"sweep:{name}", value=str(removed), now=site.clock.now())
-    current.metrics.update(removed=removed, locked=locked)
-    return Sweep(repository.store, removed, locked)
+    current.metrics.update(removed=removed, locked=locked, holds=list(held))
+    return Sweep(repository.store, removed, locked, held)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a bucket lists of a repository.
+
+    Attributes:
+        outdated: Versions of what the primary gave up, in the order in which they may go.
+        snapshots: Snapshots there that the primary does not have.
+        lacking: How many files of the primary are not there.
+    """
+
+    outdated: list[VersionFact]
+    snapshots: frozenset[str]
+    lacking: int
+
+
+def _look(site: Site, bucket: Bucket, repository: RepositoryRow, obsolete: set[FileKey]) -> _Seen:
+    primary = (site.config.primary.name, "", repository.id)
+    with site.catalog.reading() as session:
+        needed = {(row.kind, row.name) for row in copies.inventory(session, primary)}
+    outdated, snapshots, lacking = [], set(), set(needed)
+    for version in bucket.versions(repository.name):
+        if version.parsed is None:
+            continue
+        if not version.is_marker:
+            lacking.discard(version.parsed)
+        if version.parsed in obsolete:
+            outdated.append(version)
+        if version.parsed[0] == "snapshots" and version.parsed not in needed:
+            snapshots.add(version.parsed[1])
+    outdated.sort(key=lambda version: _ORDER.get(_kind(version), -1))
+    return _Seen(outdated, frozenset(snapshots), len(lacking))
+
+
+def _remove(
+    site: Site, bucket: Bucket, repository: RepositoryRow, seen: _Seen
+) -> tuple[int, tuple[str, ...]]:
+    """Remove what may go; returns how many versions stay, and the holds that keep them.
+
+    Some at a time, each time with the gate shut: a hold that is placed meanwhile keeps the rest.
+    """
+    locked = 0
+    held_back = False
+    for start in range(0, len(seen.outdated), _AT_ONCE):
+        site.check_stop()
+        with guard.guarded(site) as session:
+            held = guard.held_among(site, session, repository.id, seen.snapshots)
+            if held:
+                ids = {one for holds in held.values() for one in holds}
+                return locked + len(seen.outdated) - start, tuple(sorted(ids))
+            for version in seen.outdated[start : start + _AT_ONCE]:
+                if _kind(version) == "data" and held_back:
+                    locked += 1
+                    continue
+                try:
+                    bucket.sweep(version)
+                except RefusedError:
+                    locked += 1
+                    held_back = held_back or _kind(version) == "index"
+    return locked, ()
 
 
 def _kind(version: VersionFact) -> str:

@@ -192,14 +192,20 @@ def sweep(invocation: Invocation, copy: str, store: str | None) -> None:
                 "copy": copy,
                 "removed": sum(result.removed for result in results),
                 "locked": sum(result.locked for result in results),
+                "holds": sorted({one for result in results for one in result.holds}),
             }
         )
     else:
         for result in results:
+            held = f" or on hold {', '.join(result.holds)}" if result.holds else ""
             render.say(
                 f"store {result.store}: {result.removed} versions removed, {result.locked} still "
-                "locked"
+                f"locked{held}"
             )
+            if result.problem is not None:
+                render.say(f"  {result.problem}")
+    if any(result.problem is not None for result in results):
+        raise ExitWith(3)
 
 
 @bucket.command()

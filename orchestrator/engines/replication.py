@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from orchestrator.engines.layout import REMOVE_ORDER, WRITE_ORDER, FileKey, Kind
 from orchestrator.errors import DamageError, OrchestratorError, StoppedError
 
 _log = logging.getLogger(__name__)
+
+Permit = Callable[[str, frozenset[str]], AbstractContextManager[str | None]]
+"""Asked before anything is removed from a target: its name, and the snapshots there that the
+primary no longer has. Gives why nothing may go, or None. Snapshots go while it is open: what they
+alone needed goes after them."""
 
 POLL_S = 0.25
 """How often a primary that is still being written is looked at for finished packs."""
@@ -34,6 +40,7 @@ class TargetResult:
         receipts: One per file sent.
         present: Every file the place holds now, by kind and name.
         removed: Files removed because the primary gave them up.
+        kept: Why what the primary gave up stays; None if it went, or there was nothing.
         extra: Files the place holds that the primary neither has nor is known to have given up.
         suspicious: Names with more than one version, or hidden by a marker.
         listed: Whether the place could be listed to the end; without it `present` is a part.
@@ -46,6 +53,7 @@ class TargetResult:
     receipts: list[Receipt] = field(default_factory=list)
     present: dict[FileKey, StoredFile] = field(default_factory=dict)
     removed: list[RepositoryFile] = field(default_factory=list)
+    kept: str | None = None
     extra: list[RepositoryFile] = field(default_factory=list)
     suspicious: list[StoredFile] = field(default_factory=list)
     listed: bool = False
@@ -72,6 +80,7 @@ class Replication:
         targets: Place of each replica by name.
         config_sha256: Recorded SHA-256 of ``config``, which is not named by its content.
         distrusted: Files by target that are known to be damaged there and are sent anew.
+        permit: Whether a target may lose what the primary gave up; None for always.
         stop: Set to end early; every target then reports `StoppedError`.
     """
 
@@ -84,12 +93,14 @@ class Replication:
         config_sha256: str,
         stop: threading.Event,
         distrusted: Mapping[str, Collection[FileKey]] | None = None,
+        permit: Permit | None = None,
     ) -> None:
         self._source = source
         self._root = root
         self._targets = [_Target(name, place) for name, place in targets.items()]
         self._config_sha256 = config_sha256
         self._distrusted = distrusted or {}
+        self._permit = permit or _always
         self._stop = stop
         self._final: list[RepositoryFile] | None = None
         self._obsolete: frozenset[FileKey] = frozenset()
@@ -169,13 +180,29 @@ class Replication:
             self._send(target, pool, [f for f in self._final if f.kind == kind])
         wanted = {file.key for file in self._final}
         present = target.result.present
-        for kind in REMOVE_ORDER:
-            for key in [key for key in present if key[0] == kind and key not in wanted]:
-                if key in self._obsolete and target.place.removes_at_once:
-                    target.place.remove(present[key])
-                    target.result.removed.append(present.pop(key).file)
-                elif key not in self._obsolete:
-                    target.result.extra.append(present[key].file)
+        left = [key for kind in REMOVE_ORDER for key in present if key[0] == kind]
+        left = [key for key in left if key not in wanted]
+        target.result.extra += [present[key].file for key in left if key not in self._obsolete]
+        doomed = [key for key in left if key in self._obsolete]
+        if doomed and target.place.removes_at_once:
+            snapshots = frozenset(name for kind, name in left if kind == "snapshots")
+            self._remove(target, doomed, snapshots)
+        target.place.flush()
+
+    def _remove(self, target: _Target, doomed: list[FileKey], snapshots: frozenset[str]) -> None:
+        with self._permit(target.name, snapshots) as objection:
+            target.result.kept = objection
+            if objection is not None:
+                return
+            self._remove_files(target, [key for key in doomed if key[0] == "snapshots"])
+        self._remove_files(target, [key for key in doomed if key[0] != "snapshots"])
+
+    @staticmethod
+    def _remove_files(target: _Target, doomed: list[FileKey]) -> None:
+        present = target.result.present
+        for key in doomed:
+            target.place.remove(present[key])
+            target.result.removed.append(present.pop(key).file)
         target.place.flush()
 
     def _send(
@@ -224,6 +251,11 @@ class Replication:
     def _check_stop(self) -> None:
         if self._stop.is_set() or self._abandoned:
             raise StoppedError("replication was stopped", hint="the next run goes on from here")
+
+
+@contextmanager
+def _always(_target: str, _snapshots: frozenset[str]) -> Iterator[str | None]:
+    yield None
 
 
 _EARLY: tuple[Kind, ...] = ("config", "keys", "data")

@@ -181,24 +181,37 @@ def held_on(site: Site, session: Session, key: copies.CopyKey) -> dict[str, tupl
         session: Any session.
         key: The repository in the copy.
     """
-    held = held_by(site, session, key[2])
-    repository = repositories.get(session, key[2])
+    there = copies.inventory(session, key, states=_THERE)
+    names = {file.name for file in there if file.kind == "snapshots"}
+    return held_among(site, session, key[2], names)
+
+
+def held_among(
+    site: Site, session: Session, repository_id: str, names: Collection[str]
+) -> dict[str, tuple[str, ...]]:
+    """Return which of some snapshots are on hold, with their holds.
+
+    One that the catalog does not know is held by every hold about its store.
+
+    Args:
+        site: The site.
+        session: The session of the transaction in which they would go.
+        repository_id: restic's full id.
+        names: Full ids of snapshots of any kind.
+    """
+    repository = repositories.get(session, repository_id)
     unknown = concerning(session, site, repository.store if repository is not None else None)
-    if not held and not unknown:
+    if not unknown:
         return {}
+    held = held_by(site, session, repository_id)
     known = {
         row.id
         for row in snapshots.of_store(
-            session, None, kind=None, repository_id=key[2], forgotten=True
+            session, None, kind=None, repository_id=repository_id, forgotten=True
         )
     }
-    found: dict[str, tuple[str, ...]] = {}
-    for file in copies.inventory(session, key, states=_THERE):
-        if file.kind == "snapshots":
-            ids = held.get(file.name, () if file.name in known else unknown)
-            if ids:
-                found[file.name] = ids
-    return found
+    found = {name: held.get(name, () if name in known else unknown) for name in names}
+    return {name: ids for name, ids in found.items() if ids}
 
 
 def demand_free(site: Site, session: Session, removal: Removal) -> None:
@@ -220,10 +233,9 @@ def demand_free(site: Site, session: Session, removal: Removal) -> None:
         held += len(studies)
         ids.update(*studies.values())
     if removal.snapshots and removal.repository_id is not None:
-        by = held_by(site, session, removal.repository_id)
-        going = [by[one] for one in removal.snapshots if one in by]
+        going = held_among(site, session, removal.repository_id, removal.snapshots)
         held += len(going)
-        ids.update(*going)
+        ids.update(*going.values())
     if removal.medium is not None:
         for state in copies.states(session, removal.copy):
             if state.medium == removal.medium:
@@ -235,9 +247,7 @@ def demand_free(site: Site, session: Session, removal: Removal) -> None:
         ids.update(concerning(session, site, removal.store))
     if ids:
         session.info.setdefault(_ATTEMPTS, []).append(_refusal(removal, sorted(ids), held))
-        raise RefusedError(
-            f"{removal.what}: on hold {_some(sorted(ids))}", hint="orchestrator hold list"
-        )
+        raise RefusedError(f"{removal.what}: {in_words(ids)}", hint="orchestrator hold list")
 
 
 def record_refused(site: Site, session: Session) -> None:
@@ -300,6 +310,11 @@ def _record(site: Site, attempts: list[Event]) -> None:
         record(site, attempts)
     except OrchestratorError as error:
         _log.error("the ledger does not say yet that a hold was met: %s", error.message)
+
+
+def in_words(ids: Collection[str]) -> str:
+    """Name holds in a sentence: ``on hold H-2026-0001``."""
+    return f"on hold {_some(sorted(set(ids)))}"
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -89,7 +89,8 @@ def _release(site: Site, session: Session, row: HoldRow, reason: str) -> Event:
         return events.release_asked(row)
     if row.release_asked_by == site.actor:
         raise RefusedError(
-            f"hold {row.id}: {site.actor} has asked for its release; another person must confirm it",
+            f"hold {row.id}: {site.actor} has asked for its release; another person must "
+            "confirm it",
             hint=f"orchestrator --as ANOTHER hold release {row.id} --reason TEXT",
         )
     if not any(_is_of_compliance(site, name) for name in (row.release_asked_by, site.actor)):

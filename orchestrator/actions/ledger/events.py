@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.actions.holds import events as hold_events
 from orchestrator.actions.ledger.record import Event, record_new
 from orchestrator.actions.retention import patient_events
 from orchestrator.actions.site import Site
@@ -69,6 +70,7 @@ def record_happenings(site: Site, *, ending: str | None = None) -> int:
         since = _since(site, session, now)
         events = [*_days(site, session, (since, now)), *_work(session, since, ending)]
         events += [*_overdue(session, now), *patient_events.since(session, since)]
+        events += hold_events.since(session, since)
         gaps = missed.unrecorded(session)
         events += [
             Event(

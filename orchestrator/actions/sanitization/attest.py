@@ -16,6 +16,7 @@ from typing import cast
 
 from orchestrator.actions import media
 from orchestrator.actions.certificates.vendor_terms import demand_terms
+from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger import note as ledger_note
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.person import demand_person
@@ -23,7 +24,7 @@ from orchestrator.actions.run import run
 from orchestrator.actions.sanitization.certificate import certify
 from orchestrator.actions.sanitization.evidence import is_intact, keep_file
 from orchestrator.actions.sanitization.rows import body_of, settle
-from orchestrator.actions.sanitization.sanitize import show
+from orchestrator.actions.sanitization.sanitize import demand_free, show
 from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.catalog.copy_tables import Medium
@@ -79,8 +80,8 @@ def attest(site: Site, said: Attested) -> Sanitization:
 
     Raises:
         NotFoundError: There is no such medium or vendor.
-        RefusedError: The medium is in service, nobody is named, a text names somebody, or the
-            vendor's agreement is missing or has expired.
+        RefusedError: The medium is in service or holds something on hold, nobody is named, a text
+            names somebody, or the vendor's agreement is missing or has expired.
         UsageError: The technique is one that is run here, or nothing identifies the medium.
     """
     demand_person(site)
@@ -100,6 +101,8 @@ def attest(site: Site, said: Attested) -> Sanitization:
         performer = demand_terms(site, said.company, serial).name
     with run(site, "sanitize-record"):
         settle(site)
+        with guard.guarded(site) as session:
+            demand_free(site, session, medium.id if medium is not None else None)
         facts = Facts("", kind, None, serial=serial, model=said.model)
         evidence = {name: keep_file(site, file) for name, file in said.evidence.items()}
         found = Evidence(evidence_files=bool(evidence))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import __version__
+from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, announced
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.run import Run, run
@@ -24,8 +25,10 @@ from orchestrator.actions.sanitization.evidence import Timed, keep_json, keep_tr
 from orchestrator.actions.sanitization.rows import RUN, body_of, conclude, settle
 from orchestrator.actions.sanitization.sanitize import (
     APPROVAL_LASTS,
+    demand_free,
     demand_possible,
     guarded,
+    registered,
     show,
 )
 from orchestrator.actions.site import Site
@@ -54,8 +57,8 @@ def execute(site: Site, name: str) -> Sanitization:
 
     Raises:
         NotFoundError: There is no such sanitization, or the device is gone.
-        RefusedError: It is not approved, the approval is out of date, the device is in use, or it
-            is not the one that was approved.
+        RefusedError: It is not approved, the approval is out of date, the device is in use, it is
+            not the one that was approved, or it is a medium with something on hold.
         EngineError: The device or the ledger fails.
     """
     demand_person(site)
@@ -138,7 +141,9 @@ class _Execution:
         return show(self.site, name)
 
     def _begin(self) -> None:
-        with self.site.catalog.transaction() as session:
+        medium = registered(self.site, self.facts)
+        with guard.guarded(self.site) as session:
+            demand_free(self.site, session, self.row.medium or (medium.id if medium else None))
             row = sanitizations.move(session, self.row.id, before=APPROVED, after=EXECUTING)
             row.run_id = self.current.id
             row.performed_by, row.started_at = self.site.actor, self.site.clock.now()

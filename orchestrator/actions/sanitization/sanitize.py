@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger import note as ledger_note
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.person import demand_person
@@ -34,6 +36,9 @@ from orchestrator.sanitization.facts import Facts
 from orchestrator.sanitization.judgement import Reach, reach
 from orchestrator.sanitization.probe import probe
 from orchestrator.sanitization.techniques import CONDITIONS, TECHNIQUES, technique
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 APPROVAL_LASTS = timedelta(days=7)
 """A proposal that is decided, or an approval that is used, later than this is out of date."""
@@ -124,6 +129,23 @@ def registered(site: Site, facts: Facts) -> Medium | None:
         or (facts.serial is not None and row.serial == facts.serial)
     ]
     return min(found, key=lambda row: row.retired_at is not None, default=None)
+
+
+def demand_free(site: Site, session: Session, medium: str | None) -> None:
+    """Refuse to lose a medium of the register that holds something on hold.
+
+    Args:
+        site: The site.
+        session: The session of `guard.guarded`.
+        medium: Id of the medium; None for a device that is none.
+
+    Raises:
+        RefusedError: It does.
+    """
+    if medium is not None:
+        label = media.get(session, medium).label
+        removal = guard.Removal("sanitization", f"medium {label}", medium=medium)
+        guard.demand_free(site, session, removal)
 
 
 def propose(site: Site, wanted: Proposal) -> Sanitization:
