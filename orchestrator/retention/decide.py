@@ -16,8 +16,8 @@ from orchestrator.retention.hold import Hold
 from orchestrator.retention.schedule import Policy
 from orchestrator.retention.study import Decision, StudyFacts
 
-BATCH = 65_536
-"""Studies decided at once; about 25 MB of columns."""
+BATCH = 16_384
+"""Studies decided at once; more of them are no faster and take more memory."""
 
 
 def decide(

@@ -90,9 +90,8 @@ def _covers(hold: Hold, studies: StudyColumns) -> Flags:
     first = UNKNOWN if hold.dates_from is None else hold.dates_from.toordinal()
     last = NEVER if hold.dates_to is None else hold.dates_to.toordinal()
     oldest, newest = studies.oldest_image, studies.newest_image
-    undated = newest == UNKNOWN
-    begins = np.where(undated, UNKNOWN, np.minimum(oldest, newest))
-    ends = np.where(undated, NEVER, np.maximum(oldest, newest))
+    begins = np.minimum(oldest, newest)  # without a date: before every day
+    ends = np.where(newest == UNKNOWN, NEVER, np.maximum(oldest, newest))
     return everything & (begins <= last) & (ends >= first)
 
 

@@ -11,6 +11,7 @@ import pytest
 from orchestrator.retention.columns import KEEP_REASONS
 from orchestrator.retention.decide import decide
 from orchestrator.retention.schedule import (
+    INDEFINITE,
     Adopted,
     MajorityAge,
     Minor,
@@ -66,6 +67,7 @@ BY_FACTS: list[tuple[ReviewReason, StudyFacts]] = [
         study(newest_image=day("1979-12-31"), oldest_image=day("1979-12-31")),
     ),
     ("dates_disagree", study(died=day("2016-02-28"))),
+    ("dates_disagree", study(last_treatment=day("2018-03-01"), died=day("2018-02-28"))),
     ("dates_disagree", study(oldest_image=day("2016-03-02"))),
     ("birth_date_unknown", study(born=None)),
     ("no_jurisdiction", study(jurisdictions=())),
@@ -159,6 +161,38 @@ def test_unknown_is_not_shown_as_good_while_a_period_runs() -> None:
     decision = decided(study(last_treatment=day("2026-01-01"), doubts=frozenset({"phantom"})))
     assert (decision.verdict, decision.due) == ("review", day("2031-01-02"))
     assert decision.reasons == ("phantom",)
+
+
+def test_what_happened_today_does_not_lie_in_the_future() -> None:
+    assert decided(study(last_treatment=TODAY, newest_other=TODAY)).reasons == ("period_runs",)
+
+
+def test_every_doubt_is_told_beside_a_start_that_nobody_knows() -> None:
+    decision = decided(study(doubts=frozenset({"phantom"})), _by_rule(trigger="contract_end"))
+    assert decision.reasons == ("phantom", "trigger_date_unknown")
+
+
+def test_whoever_comes_of_age_on_the_day_of_the_treatment_is_no_minor() -> None:
+    silent = _by_rule(minor=SILENT)
+    assert decided(study(born=day("1998-03-01")), silent).verdict == "dispose"
+    assert decided(study(born=day("1998-03-02")), silent).reasons == ("minors_rule_not_stated",)
+
+
+def test_an_unknown_birth_date_is_no_reason_to_keep_for_ever() -> None:
+    ever = Minor("majority_plus", plus=INDEFINITE, tested="now")
+    decision = decided(study(born=None), _by_rule(minor=ever))
+    assert (decision.verdict, decision.reasons) == ("review", ("birth_date_unknown",))
+
+
+def test_a_law_of_no_place_applies_nowhere() -> None:
+    nowhere = schedule(rule(adult=Period(90, 0)), name="nowhere", jurisdiction=None)
+    assert decided(study(), policy(schedule(), nowhere)).verdict == "dispose"
+
+
+def test_a_rule_for_mammograms_of_the_dead_is_none_for_the_living() -> None:
+    dead = rule("film", record_class="mammogram", trigger="patient_death")
+    by = policy(schedule(rule(), dead))
+    assert decided(study(is_mammogram=True), by).reasons == ("class_without_rule",)
 
 
 def test_a_review_is_not_overdue_on_its_last_day() -> None:

@@ -89,6 +89,8 @@ def test_a_held_study_is_kept_with_all_else_that_is_known() -> None:
     assert (expired.reasons, expired.holds) == (("on_hold",), ("H-1",))
     running = decided(study(last_treatment=day("2025-01-01")))
     assert running.reasons == ("on_hold", "period_runs")
+    both = decided(study(last_treatment=day("2025-01-01"), doubts=frozenset({"phantom"})))
+    assert both.reasons == ("on_hold", "period_runs", "phantom")
     doubtful = decided(study(born=None))
     assert doubtful.reasons == ("on_hold", "birth_date_unknown")
     permanent = decided(study(is_incompetent=True))
