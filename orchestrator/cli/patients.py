@@ -117,8 +117,8 @@ def _show_standing(found: Standing) -> None:
                 ]
             ],
         )
-    for reason in sorted(found.doubts):
-        render.say(f"it decides nothing: {reason}")
+    for doubt in sorted(found.doubts):
+        render.say(f"it decides nothing: {doubt}")
     for reason, many in found.blocked.items():
         render.say(f"{many} patients are blocked: {reason}")
     if found.refused is not None:

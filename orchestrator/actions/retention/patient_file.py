@@ -10,7 +10,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO
 
@@ -33,12 +33,14 @@ class PatientFile:
         rows: Every row, with its faults.
         people: Everybody it names, good or not.
         keys: Their pseudonyms.
+        birth_keys: Keyed hashes of their birth dates.
     """
 
     sha256: str
     rows: list[Row]
     people: dict[PersonKey, Person]
     keys: dict[PersonKey, str]
+    birth_keys: dict[date, str]
 
     @property
     def rejected(self) -> list[Row]:
@@ -59,42 +61,38 @@ class PatientFile:
         """Return how many rows have which fault."""
         return Counter(fault for row in self.rows for fault in row.faults)
 
-    def compare(self, before: Mapping[str, Listed], site: Site, *, confirms: bool) -> None:
+    def compare(self, before: Mapping[str, Listed], *, confirms: bool) -> None:
         """Reject whom the list in force has with another birth date, then follow the merges.
 
         Args:
             before: What the list in force says, by pseudonym.
-            site: The site.
             confirms: This list is a later one: what it says again of somebody whose birth date
                 had changed is believed.
         """
-        names = site.catalog.keys.pseudonyms
         changed = []
         for key, person in self.people.items():
             known = before.get(self.keys[key])
             if known is None or known.birth_key is None or person.born is None:
                 continue
-            is_other = known.birth_key != birth_key(names, person.born.isoformat())
+            is_other = known.birth_key != self.birth_keys[person.born]
             if is_other or (known.blocked == "birth_date_contradicts" and not confirms):
                 changed.append(key)
         people.block_changed(self.people, changed)
         people.follow_merges(self.people)
 
-    def listed(self, before: Mapping[str, Listed], site: Site) -> dict[str, Listed]:
+    def listed(self, before: Mapping[str, Listed]) -> dict[str, Listed]:
         """Return what is kept of it, by pseudonym.
 
         Args:
             before: What the list in force says: of whom this list says nothing that can be
                 believed, the birth date is still known to be recognised.
-            site: The site.
         """
         return {
-            self.keys[key]: self._listed(key, person, before.get(self.keys[key]), site)
+            self.keys[key]: self._listed(key, person, before.get(self.keys[key]))
             for key, person in self.people.items()
         }
 
-    def _listed(self, key: PersonKey, person: Person, known: Listed | None, site: Site) -> Listed:
-        names = site.catalog.keys.pseudonyms
+    def _listed(self, key: PersonKey, person: Person, known: Listed | None) -> Listed:
         born, blocked = person.born, person.blocked
         root = None if person.root in (None, key) else self.keys[person.root]
         if blocked is not None and blocked != "birth_date_contradicts":
@@ -110,7 +108,7 @@ class PatientFile:
             died=person.died if blocked is None else None,
             is_incompetent=person.is_incompetent and blocked is None,
             birth_year=None if born is None else born.year,
-            birth_key=None if born is None else birth_key(names, born.isoformat()),
+            birth_key=None if born is None else self.birth_keys[born],
             blocked=blocked,
             merged_into=root,
         )
@@ -140,7 +138,10 @@ def read_file(site: Site, file: Path, *, issuer: str | None) -> PatientFile:
     except OSError as error:
         raise UsageError(f"the patient list cannot be read: {error.strerror}") from None
     found = people.people_of(rows, issuer=_issuer(site) if issuer is None else issuer)
-    return PatientFile(digest.hexdigest(), rows, found, _pseudonyms(site, found))
+    names = site.catalog.keys.pseudonyms
+    born = {row.born for row in rows if row.born is not None}
+    births = {day: birth_key(names, day.isoformat()) for day in born}
+    return PatientFile(digest.hexdigest(), rows, found, _pseudonyms(site, found), births)
 
 
 def _lines(stream: IO[bytes], digest: hashlib._Hash) -> Iterator[bytes]:

@@ -192,7 +192,7 @@ def _take(site: Site, found: PatientFile, *, accept_shrink: bool) -> tuple[Patie
         known = dict(rows.every(session, cipher))
         exported = found.oldest_export
         confirms = before is None or is_later(exported, before.exported_at)
-        found.compare(known, site, confirms=confirms)
+        found.compare(known, confirms=confirms)
         row = _row(site, found, now)
         faults = refusals(site, found, row, before, accept_shrink=accept_shrink)
         if faults:
@@ -200,7 +200,7 @@ def _take(site: Site, found: PatientFile, *, accept_shrink: bool) -> tuple[Patie
             rows.add_refused(session, row)
         else:
             covered = coverage.in_force(session, site)
-            rows.replace(session, row, found.listed(known, site), cipher=cipher)
+            rows.replace(session, row, found.listed(known), cipher=cipher)
             # A hold never covers less because a list says no more of a merge.
             for hold in covered:
                 if hold.kind == "patient" and len(hold.patients) > 1:
