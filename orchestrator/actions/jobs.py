@@ -23,23 +23,6 @@ from orchestrator.errors import DamageError, OrchestratorError, StoppedError
 WAIT_FOR_LOCK_S = 4 * 3600.0
 """A scheduled job waits for another run of its store rather than being dropped."""
 
-ORDER: tuple[Action, ...] = (
-    "backup",
-    "replicate",
-    "extend",
-    "disposal-settle",
-    "check",
-    "probe",
-    "drill",
-    "rotate",
-    "purge-cache",
-    "retention-plan",
-    "overdue-review",
-    "anchor",
-    "status",
-)
-"""In which order jobs that are due at the same time run."""
-
 
 @dataclass(slots=True)
 class JobResult:
@@ -290,15 +273,18 @@ def _shortfall(words: list[str]) -> _Shortfall | None:
 _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "backup": _back_up,
     "replicate": _replicate,
-    "check": _check,
     "extend": _extend,
+    "disposal-settle": _of_retention,
+    "check": _check,
     "probe": _probe,
     "drill": _drill,
     "rotate": _rotate,
     "purge-cache": _purge_cache,
-    "disposal-settle": _of_retention,
     "retention-plan": _of_retention,
     "overdue-review": _of_retention,
     "anchor": _anchor,
     "status": _status,
 }
+
+ORDER: tuple[Action, ...] = tuple(_ACTIONS)
+"""In which order jobs that are due at the same time run."""
