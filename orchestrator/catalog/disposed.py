@@ -102,6 +102,22 @@ def there(session: Session, store: str, studies: Collection[str]) -> dict[str, i
     return found
 
 
+def in_catalog(session: Session, store: str, studies: Collection[str]) -> dict[str, int]:
+    """Return how many files of each study any backup since has seen, gone ones too; none for 0.
+
+    Disposing of a study removes its rows: whatever is here came back, and snapshots may hold it.
+    """
+    found: dict[str, int] = {}
+    for batch in batches(sorted(studies), _KEYS_A_QUERY):
+        query = (
+            sa.select(_file.c.study_key, sa.func.count())
+            .where(_file.c.store == store, _file.c.study_key.in_(batch))
+            .group_by(_file.c.study_key)
+        )
+        found |= {study: int(count) for study, count in session.connection().execute(query)}
+    return found
+
+
 def kept_hashes(
     session: Session, store: str, hashes: Iterable[str], *, but: Collection[str]
 ) -> frozenset[str]:

@@ -12,8 +12,16 @@ from orchestrator.actions.ledger import mirror
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.site import Site
 from orchestrator.catalog import certificates, disposals
-from orchestrator.catalog.disposal_tables import Disposal
-from orchestrator.catalog.disposals import COMPLETE, DISPOSED, GOING, OPEN, REFUSED
+from orchestrator.catalog.disposal_tables import LIVE, Disposal, DisposalCopy
+from orchestrator.catalog.disposals import (
+    COMPLETE,
+    DISPOSED,
+    GOING,
+    LEFT,
+    OPEN,
+    REFUSED,
+    CopyKey,
+)
 from orchestrator.errors import RefusedError
 from orchestrator.ledger.entry_types import ACTS
 
@@ -88,6 +96,26 @@ def call_off(site: Site, row: Disposal) -> None:
             session, row.id, before=OPEN, after=REFUSED, decision_reason=NOTHING_LEFT_TO_DO
         )
         disposals.note_entry(session, row.id, made.index)
+
+
+def tell_returned(site: Site, row: DisposalCopy, studies: int) -> None:
+    """Keep, and record once, that a store has studies again that were disposed of."""
+    detail = f"{studies} disposed studies are in the store again"
+    key = CopyKey(row.disposal, row.store, LIVE)
+    with site.catalog.reading() as session:
+        known = disposals.copy_row(session, key)
+    if known is None or known.detail == detail:
+        return
+    body = {
+        "disposal": row.disposal,
+        "what": "in_store_again",
+        "store": row.store,
+        "studies": studies,
+    }
+    (made,) = record(site, [Event("disposal.partial", body)])
+    with site.catalog.transaction() as session:
+        disposals.update_copy(session, key, state=LEFT, proved_at=None, detail=detail)
+        disposals.note_entry(session, row.disposal, made.index)
 
 
 def entries(site: Site, row: Disposal) -> Iterator[tuple[int, Entry]]:

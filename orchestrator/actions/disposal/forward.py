@@ -12,20 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.disposal import ending, judging
-from orchestrator.actions.disposal.places import Place, places, rows
+from orchestrator.actions.disposal import ending
+from orchestrator.actions.disposal.places import rows
 from orchestrator.actions.disposal.turn import turn
+from orchestrator.actions.disposal.visiting import Visits
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals
-from orchestrator.catalog.disposal_tables import LIVE, Disposal, DisposalCopy
+from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy
 from orchestrator.catalog.disposals import (
     ABSENT,
     DUE,
     EXECUTING,
     GOING,
-    LEFT,
     LIVE_REMOVED,
     OPEN,
     PRIMARY_REMOVED,
@@ -33,7 +33,7 @@ from orchestrator.catalog.disposals import (
     SUPPRESSED,
     CopyKey,
 )
-from orchestrator.errors import AbsentCopyError, OrchestratorError, StoppedError
+from orchestrator.errors import OrchestratorError, StoppedError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -95,9 +95,7 @@ class _Forwarding:
         with site.catalog.reading() as session:
             self._row = disposals.get(session, name)
         self._result = Forwarded(name, self._row.state)
-        self._fresh: set[CopyKey] = set()
-        self._back: list[CopyKey] = []
-        self._unsure = False
+        self._visits = Visits(site, name, self._result.problems)
 
     def do(self) -> Forwarded:
         """Do it."""
@@ -106,12 +104,12 @@ class _Forwarding:
         if not self._prepare():
             return self._told()
         if not ending.is_certified(self._site, self._name):
-            self._look(again=False)
+            self._visits.look(again=False)
             if self._nothing_left():
-                self._look(again=True)
+                self._visits.look(again=True)
         if self._is_back():
             return self._told()
-        if not self._unsure and self._nothing_left() and self._may_end():
+        if not self._visits.unsure and self._nothing_left() and self._may_end():
             self._end()
         elif self._row.state == EXECUTING:
             self._leave_residual()
@@ -148,73 +146,6 @@ class _Forwarding:
             return False
         return True
 
-    # looking
-
-    def _look(self, *, again: bool) -> None:
-        """Look at every place that is not proved free; or, again, at those that were before."""
-        with self._site.catalog.reading() as session:
-            known = list(disposals.copies(session, self._name))
-            where = {
-                (place.store, place.copy, place.medium): place
-                for store in sorted({row.store for row in known})
-                for place in places(self._site, session, store)
-            }
-        for row in known:
-            self._site.check_stop()
-            if again != (row.state == ABSENT) or CopyKey.of(row) in self._fresh:
-                continue
-            self._look_at(row, where.get((row.store, row.copy_, row.medium)))
-
-    def _look_at(self, row: DisposalCopy, place: Place | None) -> None:
-        """Look at one place, and record what is seen; a proof stays where nobody can look now."""
-        key = CopyKey.of(row)
-        seen = judging.by_rule(self._site, row, place)
-        if seen is None:
-            seen = self._proof(row, key)
-            if seen is not None and seen.state == LEFT and self._is_near(row):
-                self._back.append(key)
-            if row.state == ABSENT and (seen is None or seen.state not in (ABSENT, LEFT)):
-                self._unsure |= row.role != "offline"  # a medium is rarely here
-                return
-        elif row.state == ABSENT:
-            return  # it was proved free before it was taken away
-        if seen is None:
-            return
-        self._fresh.add(key)
-        with self._site.catalog.transaction() as session:
-            disposals.update_copy(
-                session,
-                key,
-                state=seen.state,
-                residual_until=None if seen.state == ABSENT else seen.residual_until,
-                proved_at=seen.at if seen.state == ABSENT else None,
-                detail=seen.detail,
-                evidence=seen.evidence,
-            )
-
-    def _is_near(self, row: DisposalCopy) -> bool:
-        """Say whether a place is the store itself or its primary, which the engine empties."""
-        return row.copy_ in (LIVE, self._site.config.primary.name)
-
-    def _proof(self, row: DisposalCopy, key: CopyKey) -> judging.Seen | None:
-        from orchestrator.actions.disposal.absence import prove_copy
-
-        started = self._site.clock.now()
-        try:
-            proof = prove_copy(self._site, self._name, key)
-        except StoppedError:
-            raise
-        except AbsentCopyError as error:
-            return judging.away(self._site, row, error.message)
-        except OrchestratorError as error:
-            _log.warning("disposal %s: copy %s: %s", self._name, key.copy or "live", error.message)
-            self._result.problems.append(
-                f"disposal {self._name}: store {key.store}, copy {key.copy or 'live'}: "
-                f"{error.message}"
-            )
-            return judging.failed(self._site, row, error.message)
-        return judging.looked(self._site, proof, started)
-
     # states
 
     def _nothing_left(self) -> bool:
@@ -224,9 +155,9 @@ class _Forwarding:
 
     def _is_back(self) -> bool:
         """Go back to executing where the store itself or its primary holds something again."""
-        if not self._back:
+        if not self._visits.back:
             return False
-        stores = sorted({key.store for key in self._back})
+        stores = sorted({key.store for key in self._visits.back})
         self._result.problems.append(
             f"disposal {self._name}: store {', '.join(stores)} or its primary holds a disposed "
             f"study: orchestrator --as ACTOR disposal execute {self._name} --execute"
@@ -234,7 +165,9 @@ class _Forwarding:
         body = {
             "disposal": self._name,
             "what": "found_again",
-            "places": [{"store": key.store, "copy": key.copy or "live"} for key in self._back],
+            "places": [
+                {"store": key.store, "copy": key.copy or "live"} for key in self._visits.back
+            ],
         }
         (made,) = record(self._site, [Event("disposal.partial", body)])
         with self._site.catalog.transaction() as session:
