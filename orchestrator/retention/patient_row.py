@@ -65,6 +65,9 @@ _LONGEST_VALUE = 128
 _NEVER = frozenset({"", "0001-01-01", "00010101", "0000-00-00", "00000000"})
 """How databases write that there is no date."""
 
+_NULLS = frozenset({"NULL", "\\N"})
+"""How databases write that a field is empty."""
+
 _DAY = re.compile(r"([0-9]{4})-?([0-9]{2})-?([0-9]{2})")
 _INSTANT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}([.,][0-9]{1,9})?)?"
@@ -171,7 +174,7 @@ class RowReader:
             return None
         if not text.isascii():
             values = [unicodedata.normalize("NFKC", one) for one in values]
-        values = [one.strip() for one in values]
+        values = ["" if one in _NULLS else one for one in map(str.strip, values)]
         if "hold_reason" in self._columns:
             place = self._columns.index("hold_reason")
             values[place] = " ".join(values[place].split())  # it may have several lines

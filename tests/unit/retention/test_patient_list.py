@@ -186,10 +186,17 @@ def test_all_faults_of_a_row_are_told() -> None:
     }
 
 
-@pytest.mark.parametrize("nothing", ["", "0001-01-01", "00010101", "0000-00-00"])
+@pytest.mark.parametrize("nothing", ["", "NULL", "\\N", "0001-01-01", "00010101", "0000-00-00"])
 def test_what_databases_write_for_no_date_is_no_date(nothing: str) -> None:
     row = one(f"7,,{nothing},{nothing},{nothing},,,,")
     assert (row.born, row.last_treatment, row.died, row.faults) == (None, None, None, set())
+
+
+@pytest.mark.parametrize("nothing", ["NULL", "\\N"])
+def test_what_databases_write_for_nothing_is_an_empty_field(nothing: str) -> None:
+    row = one(f"7,{nothing},,,,{nothing},{nothing},{nothing},{nothing}")
+    assert (row.issuer, row.merged_into, row.is_held, row.faults) == ("", "", False, set())
+    assert one(f"{nothing},,,,,,,,").faults == {"patient_id_missing"}
 
 
 def test_the_day_of_the_import_is_that_of_the_site() -> None:
