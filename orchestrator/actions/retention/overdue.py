@@ -145,47 +145,34 @@ def of_patient_list(site: Site) -> Iterator[Waiting]:
 
 def _of_disposals(site: Site, session: Session, now: datetime) -> Iterator[Waiting]:
     for row in disposals.listing(session, states=(*disposals.UNDECIDED, *disposals.OPEN)):
-        found = _of_disposal(session, row, now)
-        if found is not None:
-            since, words, verb = found
+        since, words = _of_disposal(session, row, now)
+        if row.paused is None and since < now:  # a hold may take as long as it takes
             yield Waiting(
                 "disposal",
                 row.id,
                 today_at(site, since),
                 is_overdue=True,
                 words=f"disposal {row.id}: {words}",
-                hint=f"orchestrator disposal {verb} {row.id}",
+                hint=f"orchestrator disposal show {row.id}",
             )
 
 
-def _of_disposal(
-    session: Session, row: Disposal, now: datetime
-) -> tuple[datetime, str, str] | None:
-    """Return since when a disposal waits, why, and with which command to go on."""
+def _of_disposal(session: Session, row: Disposal, now: datetime) -> tuple[datetime, str]:
+    """Return from when on a disposal is overdue if it stays as it is, and why."""
     if row.state == disposals.PROPOSED:
-        since = row.proposed_at + UNDECIDED_FOR
-        return (since, "nobody has decided about it", "approve") if since < now else None
-    if row.paused is not None:
-        return None  # a hold may take as long as it takes
+        return row.proposed_at + UNDECIDED_FOR, "nobody has decided about it"
     if row.state == disposals.APPROVED:
-        since = (row.quarantine_until or row.decided_at or row.proposed_at) + UNDONE_FOR
-        return (
-            (since, "its quarantine has ended and it was not executed", "execute")
-            if (since < now)
-            else None
-        )
+        since = row.quarantine_until or row.decided_at or row.proposed_at
+        return since + UNDONE_FOR, "its quarantine has ended and it was not executed"
     if row.state == disposals.EXECUTING:
-        since = (row.executed_at or row.proposed_at) + UNDONE_FOR
-        return (
-            (since, "it was begun and has not come to its end", "execute") if since < now else None
-        )
+        since = row.executed_at or row.proposed_at
+        return since + UNDONE_FOR, "it was begun and has not come to its end"
     left = [
         copy.residual_until
         for copy in disposals.copies(session, row.id)
         if copy.state == disposals.LEFT and copy.residual_until is not None
     ]
-    since = min(left, default=now) + UNDONE_FOR
-    return (since, "a copy still holds what should be gone", "show") if since < now else None
+    return min(left, default=now) + UNDONE_FOR, "a copy still holds what should be gone"
 
 
 def _of_studies(site: Site, session: Session, now: datetime) -> Iterator[Waiting]:
