@@ -32,6 +32,8 @@ class Answer:
         frozen: Security commands are refused until power-off.
         locked: A password locks it.
         health: ``passed`` or ``failed``.
+        namespaces: How many parts of an NVMe drive can hold data, attached or not.
+        manages_namespaces: There may be namespaces that are attached to nothing.
         capabilities: What it can do.
     """
 
@@ -47,6 +49,8 @@ class Answer:
     frozen: bool | None = None
     locked: bool | None = None
     health: str | None = None
+    namespaces: int | None = None
+    manages_namespaces: bool | None = None
     capabilities: dict[str, bool | None] = field(default_factory=dict)
 
 
@@ -75,7 +79,7 @@ class Listed:
 
 def lsblk(said: Transcript) -> Listed:
     """Read ``lsblk -J -b -O DEVICE``."""
-    body = _json(said)
+    body = json_of(said)
     devices = body.get("blockdevices") if said.returncode == 0 else None
     if not isinstance(devices, list) or len(devices) != 1 or not isinstance(devices[0], dict):
         return Listed(Answer("lsblk"))
@@ -87,18 +91,18 @@ def lsblk(said: Transcript) -> Listed:
         Answer(
             "lsblk",
             answered=True,
-            serial=_word(top.get("serial")),
-            model=_word(top.get("model")),
-            vendor=_word(top.get("vendor")),
+            serial=word_of(top.get("serial")),
+            model=word_of(top.get("model")),
+            vendor=word_of(top.get("vendor")),
         ),
-        kind=_word(top.get("type")),
-        transport=_word(top.get("tran")),
+        kind=word_of(top.get("type")),
+        transport=word_of(top.get("tran")),
         removable=bool(top.get("rm")) or bool(top.get("hotplug")),
         mounts=len(mounts),
         partitions=tuple(
             node["kname"] for node in nodes[1:] if node.get("type") == "part" and node.get("kname")
         ),
-        file_systems=tuple(node["uuid"] for node in nodes if _word(node.get("uuid"))),
+        file_systems=tuple(node["uuid"] for node in nodes if word_of(node.get("uuid"))),
     )
 
 
@@ -110,16 +114,16 @@ def udev(said: Transcript) -> Answer:
     return Answer(
         "udevadm",
         answered=True,
-        serial=_word(values.get("ID_SERIAL_SHORT")),
-        model=_word(values.get("ID_MODEL")),
-        vendor=_word(values.get("ID_VENDOR")),
+        serial=word_of(values.get("ID_SERIAL_SHORT")),
+        model=word_of(values.get("ID_MODEL")),
+        vendor=word_of(values.get("ID_VENDOR")),
         is_ata=values.get("ID_BUS") == "ata",
     )
 
 
 def smartctl(said: Transcript) -> Answer:
     """Read ``smartctl -j -x``; its exit code is a bit mask, so only what it says counts."""
-    body = _json(said)
+    body = json_of(said)
     device = body.get("device")
     if not isinstance(device, dict):
         return Answer("smartctl")
@@ -129,9 +133,9 @@ def smartctl(said: Transcript) -> Answer:
     return Answer(
         "smartctl",
         answered=True,
-        serial=_word(body.get("serial_number")),
-        model=_word(body.get("model_name") or body.get("scsi_model_name")),
-        vendor=_word(body.get("vendor") or body.get("scsi_vendor")),
+        serial=word_of(body.get("serial_number")),
+        model=word_of(body.get("model_name") or body.get("scsi_model_name")),
+        vendor=word_of(body.get("vendor") or body.get("scsi_vendor")),
         rotates=rate > 0 if isinstance(rate, int) and not isinstance(rate, bool) else None,
         is_ata=device.get("protocol") == "ATA",
         frozen=_boolean(security.get("frozen")),
@@ -142,7 +146,12 @@ def smartctl(said: Transcript) -> Answer:
 def hdparm(said: Transcript) -> Answer:
     """Read ``hdparm -I``, ``-N`` or ``--dco-identify``; it answers 0 to nothing at all."""
     text = said.text
-    if said.returncode != 0 or "bad/missing sense data" in said.errors:
+    if said.returncode != 0:
+        return Answer("hdparm")
+    if "-I" in said.argv:
+        # It asks more than once, and may be refused the rest: the drive's own words count.
+        return _hdparm_identity(text)
+    if "bad/missing sense data" in said.errors:
         return Answer("hdparm")
     if found := re.search(r"max sectors\s*=\s*(\d+)/(\d+)", text):
         if "invalid" in text:  # what some solid-state drives answer: nothing that can be believed
@@ -155,7 +164,7 @@ def hdparm(said: Transcript) -> Answer:
         )
     if found := re.search(r"Real max sectors:\s*(\d+)", text):
         return Answer("hdparm --dco", answered=True, native_bytes=int(found[1]) * 512, hidden=False)
-    return _hdparm_identity(text)
+    return Answer("hdparm")
 
 
 def _hdparm_identity(text: str) -> Answer:
@@ -190,43 +199,6 @@ def _listed(security: str, what: str) -> bool | None:
     return None if found is None else found[1] is None
 
 
-def nvme(said: Transcript) -> Answer:
-    """Read ``nvme id-ctrl`` or ``nvme id-ns``, as JSON; numbers are sometimes texts."""
-    body = _json(said) if said.returncode == 0 else {}
-    if "sn" not in body:
-        return Answer("nvme id-ns", answered="nsze" in body)
-    oacs, fna, sanicap = (_number(body.get(name)) for name in ("oacs", "fna", "sanicap"))
-
-    def bit(value: int | None, mask: int) -> bool | None:
-        return None if value is None else bool(value & mask)
-
-    return Answer(
-        "nvme",
-        answered=True,
-        serial=_word(body.get("sn")),
-        model=_word(body.get("mn")),
-        capabilities={
-            "nvme_format": _both(bit(oacs, 2), _nothing_unallocated(body)),
-            "nvme_format_crypto": bit(fna, 4),
-            "nvme_sanitize_crypto": bit(sanicap, 1),
-            "nvme_sanitize_block": bit(sanicap, 2),
-            "nvme_sanitize_overwrite": bit(sanicap, 4),
-        },
-    )
-
-
-def _nothing_unallocated(body: dict[str, Any]) -> bool | None:
-    """Say whether every byte belongs to a namespace: a format reaches no other."""
-    unallocated = _number(body.get("unvmcap"))
-    return None if unallocated is None else unallocated == 0
-
-
-def _both(one: bool | None, other: bool | None) -> bool | None:
-    if one is False or other is False:
-        return False
-    return None if one is None or other is None else True
-
-
 def sg(said: Transcript) -> Answer:
     """Read ``sg_inq``, ``sg_vpd -p sn`` or ``sg_opcodes -o 0x48``."""
     if said.returncode != 0:
@@ -252,13 +224,14 @@ def sg(said: Transcript) -> Answer:
 
 
 READERS: dict[str, Callable[[Transcript], Answer]] = {
-    **{"hdparm": hdparm, "nvme": nvme},
+    "hdparm": hdparm,
     **{"sg_inq": sg, "sg_vpd": sg, "sg_opcodes": sg},
 }
 """How the answer of each program is read."""
 
 
-def _json(said: Transcript) -> dict[str, Any]:
+def json_of(said: Transcript) -> dict[str, Any]:
+    """Return the object that a program printed; empty if it is none."""
     try:
         body = json.loads(said.stdout)
     except ValueError:
@@ -278,7 +251,8 @@ def _dig(body: dict[str, Any], outer: str, inner: str) -> Any:
     return table.get(inner) if isinstance(table, dict) else None
 
 
-def _word(value: Any) -> str | None:
+def word_of(value: Any) -> str | None:
+    """Return a text without blanks at its ends; None if it is none or empty."""
     return value.strip() or None if isinstance(value, str) else None
 
 
@@ -286,7 +260,8 @@ def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
-def _number(value: Any) -> int | None:
+def number_of(value: Any) -> int | None:
+    """Return a whole number, also from a text such as ``0x17``; None if it is none."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

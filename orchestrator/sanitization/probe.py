@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import NotFoundError, RefusedError
-from orchestrator.sanitization import answers
+from orchestrator.sanitization import answers, nvme
 from orchestrator.sanitization.answers import Answer
 from orchestrator.sanitization.facts import Facts, Kind, Run, Transcript
 
@@ -39,6 +39,7 @@ _OF_KIND: dict[str, tuple[tuple[str, ...], ...]] = {
     "usb_flash": (("sg_inq",), ("sg_vpd", "-p", "sn")),
 }
 
+_READERS = {**answers.READERS, "nvme": nvme.read}
 _WHICH = "lsblk lists the devices of this machine"
 
 
@@ -114,7 +115,9 @@ def _block(asked: _Probe, status: os.stat_result) -> Facts:
     found.append(smart)
     kind = _kind(folder, listed, udev, smart)
     for words in _OF_KIND.get(kind, ()):
-        found.append(answers.READERS[words[0]](asked.ask(*words)))
+        found.append(_READERS[words[0]](asked.ask(*words)))
+    if kind == "nvme":
+        found.append(nvme.read(asked.ask(*nvme.listing(found))))
     capabilities: dict[str, bool | None] = {"luks": _luks(asked), "trim": _trim(folder)}
     for answer in found:
         capabilities.update(answer.capabilities)
@@ -138,7 +141,7 @@ def _block(asked: _Probe, status: os.stat_result) -> Facts:
         frozen=_first(answer.frozen for answer in found),
         locked=_first(answer.locked for answer in found),
         health=_first(answer.health for answer in found),
-        in_use=tuple(_uses(folder, listed)),
+        in_use=(*_uses(folder, listed), *(nvme.other_parts(found) if kind == "nvme" else ())),
         file_systems=tuple(_file_systems(asked, listed)),
         missing_tools=tuple(asked.missing),
         transcripts=tuple(asked.transcripts),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.sanitization import answers
+from orchestrator.sanitization import answers, nvme
 from orchestrator.sanitization.answers import Answer
 from orchestrator.sanitization.facts import Transcript
 from orchestrator.sanitization.probe import _agreed, _hidden
@@ -40,7 +40,9 @@ def said(stdout: str | dict[str, Any], *argv: str, rc: int | None = 0, err: str 
     return Transcript(argv or ("x",), rc, text.encode(), err.encode())
 
 
-@pytest.mark.parametrize("reader", [*answers.READERS.values(), answers.smartctl, answers.udev])
+@pytest.mark.parametrize(
+    "reader", [*answers.READERS.values(), nvme.read, answers.smartctl, answers.udev]
+)
 @pytest.mark.parametrize("rc", [None, 0, 1])
 def test_an_empty_answer_says_nothing(reader: Any, rc: int | None) -> None:
     answer = reader(said("", "hdparm", rc=rc))
@@ -61,7 +63,7 @@ def test_hdparm_tells_security_and_sanitize(word: str, *, frozen: bool) -> None:
         "ata_sanitize_crypto": True,
     }
     without = IDENTIFY.format(frozen=word, enhanced="not\t")
-    assert not answers.hdparm(said(without, "hdparm")).capabilities["ata_security_enhanced"]
+    assert not answers.hdparm(said(without, "hdparm", "-I")).capabilities["ata_security_enhanced"]
 
 
 def test_hdparm_that_was_refused_says_nothing() -> None:
@@ -106,9 +108,39 @@ def test_hidden_areas_are_absent_only_if_both_were_looked_at(
 )
 def test_nvme_tells_what_it_can(change: dict[str, Any], name: str, *, can: bool | None) -> None:
     body = {"sn": " S4EVNF0 ", "mn": "X", "oacs": 23, "fna": 4, "sanicap": 2, "unvmcap": 0}
-    answer = answers.nvme(said({**body, **change}, "nvme"))
+    answer = nvme.read(said({**body, **change}, "nvme"))
     assert answer.serial == "S4EVNF0"
     assert answer.capabilities[name] is can
+
+
+LISTED = ["nvme", "list-ns", "--all", "-o", "json"]
+
+
+@pytest.mark.parametrize(
+    ("most", "manages", "listed", "reason"),
+    [
+        (1, False, None, None),  # it can have no second one
+        (256, True, [1], None),
+        (256, False, [1], None),
+        (256, True, [1, 2], "the drive has 2 namespaces"),
+        (1, True, [1, 2], "the drive has 2 namespaces"),
+        (256, True, [], "unknown"),
+        (256, True, None, "unknown"),
+        (None, None, None, "unknown"),
+    ],
+)
+def test_a_namespace_is_the_drive_only_if_there_is_no_other(
+    most: int | None, *, manages: bool | None, listed: list[int] | None, reason: str | None
+) -> None:
+    body = {"sn": "S", "nn": most, "oacs": {True: 10, False: 2, None: None}[manages]}
+    found = [nvme.read(said(body, "nvme"))]
+    wanted = [one for one in LISTED if one != "--all" or manages is not False]
+    assert list(nvme.listing(found)) == wanted
+    names = {"nsid_list": [{"nsid": one} for one in listed or ()]}
+    found.append(nvme.read(said(names if listed is not None else "", *LISTED)))
+    against = nvme.other_parts(found)
+    assert bool(against) == (reason is not None)
+    assert (reason or "") in "".join(against)
 
 
 @pytest.mark.parametrize(
