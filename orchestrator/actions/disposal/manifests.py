@@ -42,7 +42,8 @@ class Found:
 
     Attributes:
         entries: By path.
-        roots: The fewest paths that cover these entries and, by this manifest, nothing else.
+        roots: By path of an entry, the shortest path above it, or its own, that covers by this
+            manifest nothing but entries of the studies.
         doubtful: Paths of entries that are not good and show no study: what is stored there is
             not known.
         removed: Counts of `entries`.
@@ -50,7 +51,7 @@ class Found:
     """
 
     entries: dict[bytes, Named] = field(default_factory=dict, repr=False)
-    roots: set[bytes] = field(default_factory=set, repr=False)
+    roots: dict[bytes, bytes] = field(default_factory=dict, repr=False)
     doubtful: set[bytes] = field(default_factory=set, repr=False)
     removed: ManifestTotals = field(default_factory=ManifestTotals)
     totals: ManifestTotals = field(default_factory=ManifestTotals)
@@ -102,7 +103,7 @@ class Sieve:
                 run.append(path)
                 continue
             if run:
-                found.roots |= _roots(run, before, entry)
+                found.roots.update(_roots(run, before, entry))
                 run = []
             before = entry
             piece.append(entry)
@@ -111,7 +112,7 @@ class Sieve:
                 yield b"".join(piece)
                 piece, size = [], 0
         if run:
-            found.roots |= _roots(run, before, None)
+            found.roots.update(_roots(run, before, None))
         totals = None if held is None else decode_totals(held)
         if totals is None:
             raise DamageError("a manifest has no footer: it is not whole")
@@ -184,18 +185,31 @@ def paths_of(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield path if plain else decode_entry(line).path
 
 
-def _roots(run: list[bytes], before: bytes | None, after: bytes | None) -> set[bytes]:
-    """Return the fewest paths that cover neighbours which go, and neither of what stays beside.
+def common_roots(found: Iterable[Found]) -> set[bytes]:
+    """Return the fewest paths that cover the entries of several manifests, and nothing else.
+
+    A folder counts only where no manifest that has the entry shows anything else below it.
+    """
+    chosen: dict[bytes, bytes] = {}
+    for one in found:
+        for path, root in one.roots.items():
+            if len(root) > len(chosen.get(path, b"")):
+                chosen[path] = root
+    return set(chosen.values())
+
+
+def _roots(run: list[bytes], before: bytes | None, after: bytes | None) -> dict[bytes, bytes]:
+    """Return the shortest paths that cover neighbours which go, and neither of what stays beside.
 
     In manifest order all of a folder's entries are neighbours: one that holds nothing else than
     what goes lies wholly between the two entries that stay.
     """
     beside = [_folders(decode_entry(line).path) for line in (before, after) if line is not None]
-    found = set()
+    found = {}
     for path in run:
         parts = path.split(b"/")
         shared = max((_shared(parts[:-1], folders) for folders in beside), default=0)
-        found.add(b"/".join(parts[: shared + 1]))
+        found[path] = b"/".join(parts[: shared + 1])
     return found
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.as_of import REPLACES, REWRITTEN
 from orchestrator.actions.disposal.look import Pair
-from orchestrator.actions.disposal.manifests import Found, Sieve
+from orchestrator.actions.disposal.manifests import Found, Sieve, common_roots
 from orchestrator.actions.manifests import lines_of
 from orchestrator.errors import DamageError
 
@@ -130,21 +130,27 @@ def rewrite(engine: Repository, anew: Sequence[Anew], check_stop: Callable[[], N
     """Store the data snapshots anew without the studies, and prove that nothing else differs.
 
     One call of restic normally does for all. Where a path that goes is another's in another
-    snapshot, that one is done again by its own manifest alone, at last file by file.
+    snapshot, that one is done again by its own manifest alone, at last file by file. A folder that
+    is empty then stays only where something that is kept lies in it in another snapshot.
 
     Raises:
         DamageError: A snapshot cannot be stored anew without losing something else.
         OrchestratorError: restic failed.
     """
-    together = {root for one in anew for root in one.found.roots}
-    left = _attempt(engine, anew, together, check_stop)
+    left = _attempt(engine, anew, common_roots(one.found for one in anew), check_stop)
     for exact in (False, True):
-        again, left = left, []
-        for one in again:
-            if one.data is not None:
-                engine.forget([one.data.id])
-            paths = one.found.entries.keys() if exact else one.found.roots
-            left += _attempt(engine, [one], paths, check_stop)
+        again: dict[frozenset[bytes], list[Anew]] = {}
+        for one in left:
+            paths = one.found.entries if exact else one.found.roots.values()
+            again.setdefault(frozenset(paths), []).append(one)
+        useless = [one.data.id for one in left if one.data is not None]
+        if useless:
+            engine.forget(useless)
+        left = [
+            one
+            for paths, group in again.items()
+            for one in _attempt(engine, group, paths, check_stop)
+        ]
     if left:
         raise DamageError(
             f"{engine.name}: {len(left)} snapshots cannot be stored without the studies that are "

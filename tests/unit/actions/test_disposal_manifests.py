@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.actions.disposal.manifests import Found, Sieve
+from orchestrator.actions.disposal.manifests import Found, Sieve, common_roots
 from orchestrator.errors import DamageError
 from orchestrator.manifest import (
     ManifestEntry,
@@ -71,12 +71,15 @@ def test_what_stays_and_what_goes_is_what_a_plain_reading_says(tree: dict[str, s
     )
     assert set(found.entries) == {path.encode() for path, uid in tree.items() if uid in GONE}
 
+    roots = set(found.roots.values())
+    assert found.roots.keys() == found.entries.keys()
+
     def covered(path: bytes) -> bool:
-        return any(path == root or path.startswith(root + b"/") for root in found.roots)
+        return any(path == root or path.startswith(root + b"/") for root in roots)
 
     for path, uid in tree.items():
         assert covered(path.encode()) == (uid in GONE)
-    for root in found.roots:
+    for root in roots:
         above = root.rpartition(b"/")[0]
         others = [path for path, uid in tree.items() if uid not in GONE]
         assert not above or any(path.encode().startswith(above + b"/") for path in others), (
@@ -98,7 +101,7 @@ def test_the_new_manifest_is_whole_and_counts_what_stays() -> None:
     assert (found.removed.files, found.removed.bytes) == (2, 2003)
     assert kept[0] == HEADER
     assert [decode_entry(line).path for line in kept[1:-1]] == [b"link", b"p/2/1.dcm"]
-    assert found.roots == {b"p/1"}
+    assert set(found.roots.values()) == {b"p/1"}
     assert {named.study for named in found.entries.values()} == {"~1.2.3.1"}
 
 
@@ -121,3 +124,12 @@ def test_a_manifest_that_was_cut_is_not_whole() -> None:
     for cut in (lines[:-1], lines[:1], []):
         with pytest.raises(DamageError, match="not whole"):
             _sifted(cut)
+
+
+def test_a_folder_is_a_common_root_only_where_no_manifest_shows_anything_else_in_it() -> None:
+    first = [image(1, 1), image(2, 1)]
+    later = [*first, _of("p/1/report.txt", None), _of("p/1/2.dcm", "1.2.3.1")]
+    found = [_sifted(_manifest(entries))[1] for entries in (first, later)]
+    assert set(found[0].roots.values()) == {b"p/1"}
+    assert common_roots(found) == {b"p/1/1.dcm", b"p/1/2.dcm"}
+    assert common_roots(found[:1]) == {b"p/1"}
