@@ -19,6 +19,7 @@ from orchestrator.actions.disposal.decide_batch import demand_executable
 from orchestrator.actions.disposal.forward import forward
 from orchestrator.actions.disposal.live import LiveDisposal
 from orchestrator.actions.disposal.primary import PrimaryDisposal
+from orchestrator.actions.disposal.reopen import reopen
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, announced
 from orchestrator.actions.replicate import replicate
@@ -113,6 +114,7 @@ def execute(
     with site.catalog.reading() as session:
         row = disposals.get(session, disposal_id)
     if row.state in OPEN and not dry_run:
+        reopen(site, disposal_id)
         return resume(site, disposal_id, occasion=occasion)
     demand_executable(site, row)
     if dry_run:

@@ -65,8 +65,7 @@ def places(site: Site, session: Session, store: str) -> list[Place]:
             is_primary = isinstance(copy, LocalCopy) and copy is site.config.primary
             found.append(Place(store, copy.name, "", copy.role, is_primary=is_primary))
     found += [_medium(site, session, store, row) for row in _media(session)]
-    named = set(site.config.copies)
-    left = {row.copy_ for row in copies.states(session, store=store) if not row.medium} - named
+    left = _held_by(session, store) - set(site.config.copies)
     found += [Place(store, name, "", "unknown", condition="unconfigured") for name in sorted(left)]
     return found
 
@@ -102,6 +101,16 @@ def sanitized(session: Session, medium: Medium) -> Sanitization | None:
         if counts and late and row.method in METHODS:
             return row
     return None
+
+
+def _held_by(session: Session, store: str) -> set[str]:
+    """Return the copies, those on media apart, that hold files of a store as far as is known."""
+    return {
+        row.copy_
+        for row in copies.states(session, store=store)
+        if not row.medium
+        and copies.totals(session, (row.copy_, "", row.repository_id)).keys() - {"removed"}
+    }
 
 
 def _media(session: Session) -> list[Medium]:

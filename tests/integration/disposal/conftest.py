@@ -52,9 +52,10 @@ def due_site(make_site: MakeSite, due_template: Path) -> Callable[..., LabSite]:
     def make(*, medium: bool = False, vault: bool = False, **values: Any) -> LabSite:
         wanted = {"more": MORE, **values}
         site = make_site(medium=medium, vault=vault, **wanted)
-        if medium or vault or not due_template.exists():
+        is_plain = not medium and not vault and not values.keys() - {"more"}
+        if not is_plain or not due_template.exists():
             prepare(site)
-            if not (medium or vault or values):
+            if is_plain:
                 shutil.copytree(site.folder, due_template, symlinks=True)
         else:
             shutil.rmtree(site.folder)

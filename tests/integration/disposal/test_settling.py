@@ -1,0 +1,311 @@
+"""A disposal after its execution: what it waits for, what completes it, what never does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from orchestrator.actions.certificates import certify
+from orchestrator.actions.certificates.signer import certificate_path
+from orchestrator.actions.certificates.verify import verify
+from orchestrator.actions.disposal import ending
+from orchestrator.actions.disposal.decide_batch import approve
+from orchestrator.actions.disposal.execute import execute
+from orchestrator.actions.disposal.listing import Batch, show
+from orchestrator.actions.disposal.propose import propose
+from orchestrator.actions.disposal.settle import settle
+from orchestrator.actions.disposal.statement import contents, write
+from orchestrator.actions.disposal.story import story
+from orchestrator.catalog import disposals, media
+from orchestrator.catalog.copy_tables import Medium, MediumEvent
+from orchestrator.catalog.sanitization_tables import Sanitization
+from orchestrator.catalog.sanitizations import add as add_sanitization
+from orchestrator.errors import RefusedError
+from tests.integration.disposal.conftest import MORE, acting
+from tests.support.due_studies import NEW, OLD, dicom, fill
+from tests.support.site import STORE, LabSite
+
+BATCH = "D-2026-0001"
+AFTER = timedelta(days=14, hours=1)
+MEDIUM = "ab" * 16
+
+
+@pytest.fixture(scope="session")
+def begun_template(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """Return where a site with an executed batch lies, once the first test has made it."""
+    return tmp_path_factory.mktemp("begun") / "site"
+
+
+@pytest.fixture
+def begun(due_site: Callable[..., LabSite], begun_template) -> LabSite:  # type: ignore[no-untyped-def]
+    """Return a site with a batch that was executed and waits for a medium that is away."""
+    lab = due_site(more=MORE + ROTATION)
+    if not begun_template.exists():
+        with acting(lab, "it") as site:
+            propose(site)
+            with site.catalog.transaction() as session:
+                media.register(session, medium(site.clock.now()), actor="it")
+        with acting(lab, "privacy") as site:
+            approve(site, BATCH)
+        with acting(lab, "it", ahead=AFTER) as site:
+            execute(site, BATCH, dry_run=False)
+        shutil.copytree(lab.folder, begun_template, symlinks=True)
+    else:
+        shutil.rmtree(lab.folder)
+        shutil.copytree(begun_template, lab.folder, symlinks=True)
+        lab.write()
+    return lab
+
+
+def medium(now):  # type: ignore[no-untyped-def]
+    return Medium(
+        id=MEDIUM,
+        copy_="rotation",
+        label="red",
+        fs_uuid="0000-0001",
+        state="away",
+        registered_at=now,
+        last_seen=now,
+        due_at=now + timedelta(days=7),
+    )
+
+
+ROTATION = """
+[copies.rotation]
+role = "offline"
+search = ["media"]
+due_every = "7d"
+"""
+
+
+def sanitized(site, *, method: str | None = "destroy", validation: str = "accepted") -> None:  # type: ignore[no-untyped-def]
+    """Take the medium out of service and record that it was shredded."""
+    now = site.clock.now()
+    with site.catalog.transaction() as session:
+        event = MediumEvent(medium=MEDIUM, at=now, actor="it", event="retired")
+        media.record(session, event, state="retired")
+        row = Sanitization(
+            id="20261206-00000001",
+            state="recorded",
+            basis="attested",
+            technique="shred",
+            kind="hdd",
+            medium=MEDIUM,
+            proposed_by="it",
+            proposed_at=now,
+            ended_at=now,
+            method=method,
+            validation=validation,
+            validated_by="privacy",
+            validated_at=now,
+        )
+        add_sanitization(session, row)
+
+
+def left(batch: Batch) -> dict[str, str]:
+    return {one.copy: one.state for one in batch.copies if one.state != "absent"}
+
+
+def settled(lab: LabSite) -> tuple[list[str], Batch]:
+    with acting(lab, "system", ahead=AFTER) as site:
+        return list(settle(site)), show(site, BATCH)
+
+
+def test_what_lies_on_a_medium_that_is_away_keeps_a_disposal_open(begun: LabSite) -> None:
+    problems, batch = settled(begun)
+    assert (batch.row.state, left(batch), problems) == ("residual", {"rotation": "residual"}, [])
+    (red,) = (one for one in batch.copies if one.copy == "rotation")
+    assert "medium red is not here; it is overdue since" in str(red.detail)
+    assert batch.earliest_completion is None
+    assert batch.row.certificate is None
+
+
+@pytest.mark.parametrize(
+    ("method", "validation"), [(None, "accepted"), ("destroy", "rejected"), ("purge", "pending")]
+)
+def test_a_retired_medium_counts_as_free_only_when_its_sanitization_was_accepted(
+    begun: LabSite, method: str | None, validation: str
+) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site, method=method, validation=validation)
+    problems, batch = settled(begun)
+    assert (batch.row.state, left(batch), problems) == ("residual", {"rotation": "residual"}, [])
+
+
+def test_the_last_copy_gone_brings_a_certificate_that_names_the_proofs(begun: LabSite) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    problems, batch = settled(begun)
+    assert problems == []
+    assert (batch.row.state, batch.row.certificate, left(batch)) == ("complete", "2026-0001", {})
+    with acting(begun, "privacy", ahead=AFTER) as site:
+        found, record = certify.get(site, "2026-0001")
+        assert found.state == "issued"
+        assert verify(site, found.pdf).verdict == "valid"
+        act = record["act"]
+        assert (act["series"]["studies"], act["series"]["files"]) == (3, 6)
+        assert len(act["series"]["subjects"]) == 3
+        assert {one["copy"]: one["basis"] for one in act["copies"]} == {
+            "live store": "measured",
+            "disk": "measured",
+            "rotation": "attested",
+        }
+        parts = [(one["part"], one["actor"]) for one in act["persons"]]
+        assert parts == [
+            ("requested", "it"),
+            ("approved", "privacy"),
+            ("performed", "it"),
+            ("validated", "privacy"),
+            ("verified", "system"),
+        ]
+        types = [site.ledger.reader().entry(index) for index in act["ledger"]]
+        assert b"disposal.proposed" in types[0]
+        assert b"disposal.residual" in types[-1]
+        with site.catalog.reading() as session:
+            assert {one.state for one in disposals.studies(session, BATCH)} == {"disposed"}
+        study = str(site.catalog.keys.pseudonyms.study(OLD[0].uid))
+        told = story(site, BATCH, study)
+        text = found.record.read_text() + repr(told)
+    assert told.chapters[-1].what in ("certificate 2026-0001 issued", "no copy is left")
+    for one in OLD:
+        assert one.patient_id not in text
+        assert one.uid not in text
+    assert settled(begun)[1].row.certificate == "2026-0001"
+
+
+def test_a_certificate_that_cannot_be_issued_leaves_the_disposal_open(begun: LabSite) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+        signer = certificate_path(site)
+    signer.rename(signer.with_suffix(".away"))
+    problems, batch = settled(begun)
+    assert (batch.row.state, left(batch)) == ("residual", {})
+    assert "its certificate cannot be issued" in problems[0]
+    assert "no certificate is issued yet" in batch.hints[0]
+    signer.with_suffix(".away").rename(signer)
+    problems, batch = settled(begun)
+    assert (problems, batch.row.state, batch.row.certificate) == ([], "complete", "2026-0001")
+
+
+def test_a_kill_between_certificate_and_end_is_taken_up_with_the_same_certificate(
+    begun: LabSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    with monkeypatch.context() as patched:
+        patched.setattr(ending, "once", die)
+        with pytest.raises(KeyboardInterrupt):
+            settled(begun)
+    problems, batch = settled(begun)
+    assert (problems, batch.row.state, batch.row.certificate) == ([], "complete", "2026-0001")
+    with acting(begun, "it", ahead=AFTER) as site:
+        assert [one.number for one in certify.listing(site)] == ["2026-0001"]
+
+
+def test_a_copy_that_the_site_file_no_longer_names_keeps_a_disposal_open(begun: LabSite) -> None:
+    begun.write(more=MORE)
+    problems, batch = settled(begun)
+    assert (batch.row.state, problems) == ("residual", [])
+    (red,) = (one for one in batch.copies if one.copy == "rotation")
+    assert (red.state, red.detail) == ("residual", "copy no longer configured")
+
+
+def test_a_copy_that_is_added_meanwhile_must_be_proved_free_too(begun: LabSite) -> None:
+    begun.write(more=MORE + ROTATION + SECOND)
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    _, batch = settled(begun)
+    assert batch.row.state == "residual"
+    assert set(left(batch)) == {"attic"}
+    begun.run("init", begun.folder)
+    begun.run("replicate", "attic")
+    _, batch = settled(begun)
+    assert (batch.row.state, left(batch)) == ("complete", {})
+
+
+def test_a_hold_on_a_study_of_a_running_disposal_keeps_it_from_its_end(begun: LabSite) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+        study = str(site.catalog.keys.pseudonyms.study(OLD[0].uid))
+    begun.run("--as", "privacy", "hold", "place", "--study", study, "--matter", "2026-CV-1",
+              "--reason", "a letter of a lawyer")  # fmt: skip
+    _, batch = settled(begun)
+    assert (batch.row.state, batch.row.paused) == ("residual", "H-2026-0001")
+    assert batch.row.certificate is None
+    assert batch.earliest_completion is None
+
+
+def test_a_study_that_came_back_is_left_to_a_person_and_keeps_a_disposal_open(
+    begun: LabSite,
+) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    fill(begun, OLD[:1], empty=False)
+    begun.run("backup")
+    for _ in range(2):
+        problems, batch = settled(begun)
+        assert batch.row.state == "residual"
+        assert "1 disposed studies are in store xrays again" in problems[0]
+        assert left(batch) == {"live": "residual"}
+        assert (begun.images / OLD[0].folder / "1.dcm").exists()
+    assert len(begun.ask("ledger", "list", "--type", "disposal.partial")["entries"]) == 1
+    with acting(begun, "it", ahead=AFTER) as site:
+        execute(site, BATCH, dry_run=False)
+        batch = show(site, BATCH)
+    assert not (begun.images / OLD[0].folder).exists()
+    assert (batch.row.state, left(batch)) == ("complete", {})
+
+
+def test_a_study_that_came_back_and_is_needed_is_not_removed_by_anybody(begun: LabSite) -> None:
+    folder = begun.images / OLD[0].folder
+    folder.mkdir(parents=True)
+    (folder / "1.dcm").write_bytes(dicom(OLD[0], 1).replace(b"20030506", b"20260110"))
+    begun.run("backup")
+    with acting(begun, "it", ahead=AFTER) as site:
+        with pytest.raises(RefusedError, match="is kept now"):
+            execute(site, BATCH, dry_run=False)
+        assert show(site, BATCH).row.state == "residual"
+    assert (folder / "1.dcm").exists()
+
+
+def test_the_statement_says_what_remains_and_that_it_is_no_certificate(
+    begun: LabSite,
+) -> None:
+    target = begun.folder / "statement.pdf"
+    with acting(begun, "it", ahead=AFTER) as site:
+        write(site, BATCH, target)
+        with pytest.raises(RefusedError, match="exists already"):
+            write(site, BATCH, target)
+        said = contents(site, BATCH)
+    assert [one.place for one in said.remaining] == ["copy rotation, medium red (xrays)"]
+    assert {one.place for one in said.gone} == {"the store itself (xrays)", "copy disk (xrays)"}
+    text = subprocess.run(
+        ["pdftotext", "-layout", target, "-"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "This is not a certificate of destruction: records remain." in text
+    assert "medium red" in text
+    for one in (*OLD, NEW):
+        assert one.patient_id not in text
+    assert "Zzyzx" not in text
+
+
+def test_nothing_is_stated_of_what_was_not_begun_or_is_complete(lab: LabSite) -> None:
+    with acting(lab, "it") as site:
+        propose(site)
+        with pytest.raises(RefusedError, match="nothing was removed"):
+            write(site, BATCH, lab.folder / "statement.pdf")
+
+
+SECOND = """
+[copies.attic]
+role = "local"
+path = "copies/attic"
+"""
+assert STORE == "xrays"
