@@ -5,9 +5,9 @@
     python benchmarks/run.py --quick              everything, small: does the benchmark work?
     python benchmarks/run.py answers memory       some parts
 
-Parts: first, night, answers, memory, drills, ledger, and million (not part of the default: it
-backs up a tree of a million tiny files). Corpora and the large catalog are kept in the folder for
-the next run.
+Parts: first, night, answers, memory, drills, ledger, retention, and million (not part of the
+default: it backs up a tree of a million tiny files). Corpora and the large catalog are kept in the
+folder for the next run.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks import corpora, ledger, million  # noqa: E402
+from benchmarks import corpora, ledger, million, retention  # noqa: E402
 from benchmarks.backups import Backups  # noqa: E402
 from benchmarks.drills import Drills  # noqa: E402
 from benchmarks.results import Results  # noqa: E402
 from benchmarks.sites import scratch  # noqa: E402
 
-PARTS = ("first", "night", "answers", "memory", "drills", "ledger")
+PARTS = ("first", "night", "answers", "memory", "drills", "ledger", "retention")
 IMAGES = {"first", "night", "answers", "memory", "drills"}
 
 
@@ -78,6 +78,9 @@ def main() -> int:
         if "ledger" in parts:
             entries = given.entries or (20_000 if small else 10_000_000)
             ledger.measure(work / "ledger", entries, results)
+        if "retention" in parts:
+            studies = given.studies or (200_000 if small else 10_000_000)
+            retention.measure(studies, min(studies, 50_000), results)
     _report(results, folder, time.monotonic() - started)
     return 0
 
@@ -99,6 +102,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--checks", type=int, default=3)
     parser.add_argument("--drills", type=int, default=3, help="rounds of drills and restores")
     parser.add_argument("--entries", type=int, help="entries of the ledger; 10000000")
+    parser.add_argument("--studies", type=int, help="studies decided; 10000000")
     return parser.parse_args()
 
 
