@@ -141,6 +141,7 @@ def entries(site: Site, row: Disposal) -> Iterator[tuple[int, Entry]]:
 def _gather_entries(site: Site, name: str) -> None:
     with site.catalog.reading() as session:
         row = disposals.get(session, name)
-    found = {index for index, _ in entries(site, row)}
+    # Outcomes that a dead process left name the disposal by their intent only.
+    found = {index for index, entry in entries(site, row) if entry.body.get("disposal") == row.id}
     with site.catalog.transaction() as session:
         disposals.change(session, name, entries=sorted({*row.entries, *found}))

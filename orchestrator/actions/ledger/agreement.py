@@ -1,4 +1,4 @@
-"""Whether catalog and ledger agree about certificates and sanitizations; differences are named.
+"""Whether catalog and ledger agree about certificates, sanitizations and disposals.
 
 The ledger leads. An entry is durable before a row names it, so a row that names no such entry is
 somebody's doing; an entry without a row is what a kill or a catalog that was put back leaves.
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchestrator.actions.ledger import mirror
 from orchestrator.actions.site import Site
-from orchestrator.catalog import certificates, sanitizations
+from orchestrator.catalog import certificates, disposals, sanitizations
 from orchestrator.catalog import ledger as rows
 from orchestrator.errors import OrchestratorError
 
@@ -92,6 +92,9 @@ def _claims(site: Site, session: Session, origin: str) -> Iterator[_Claim]:
     for done in sanitizations.listing(session):
         for index in done.entries if since is None or done.proposed_at >= since else ():
             yield _Claim(f"sanitization {done.id}", index, (), "sanitization", done.id)
+    for batch in disposals.listing(session):
+        for index in batch.entries if since is None or batch.proposed_at >= since else ():
+            yield _Claim(f"disposal {batch.id}", index, (), "disposal", batch.id)
 
 
 def _stands(reader: Reader, claim: _Claim) -> bool:
@@ -116,6 +119,12 @@ def _unknown(session: Session) -> Iterator[str]:
         for name in _occasions(session, kind):
             if name not in ids:
                 yield f"sanitization {name} stands in the ledger and not in the catalog"
+    batches = {row.id for row in disposals.listing(session)}
+    for name in dict.fromkeys(
+        one.partition("|")[0] for one in _occasions(session, "disposal.proposed")
+    ):
+        if name not in batches:
+            yield f"disposal {name} stands in the ledger and not in the catalog"
 
 
 def recorded_numbers(session: Session) -> list[str]:

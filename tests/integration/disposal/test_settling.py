@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ from orchestrator.actions.disposal.propose import propose
 from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.statement import contents, write
 from orchestrator.actions.disposal.story import story
+from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, media
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
 from orchestrator.catalog.sanitization_tables import Sanitization
@@ -27,7 +29,7 @@ from orchestrator.catalog.sanitizations import add as add_sanitization
 from orchestrator.errors import RefusedError
 from tests.integration.disposal.conftest import MORE, acting
 from tests.support.due_studies import NEW, OLD, dicom, fill
-from tests.support.site import STORE, LabSite
+from tests.support.site import LabSite
 
 BATCH = "D-2026-0001"
 AFTER = timedelta(days=14, hours=1)
@@ -35,13 +37,13 @@ MEDIUM = "ab" * 16
 
 
 @pytest.fixture(scope="session")
-def begun_template(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+def begun_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return where a site with an executed batch lies, once the first test has made it."""
     return tmp_path_factory.mktemp("begun") / "site"
 
 
 @pytest.fixture
-def begun(due_site: Callable[..., LabSite], begun_template) -> LabSite:  # type: ignore[no-untyped-def]
+def begun(due_site: Callable[..., LabSite], begun_template: Path) -> LabSite:
     """Return a site with a batch that was executed and waits for a medium that is away."""
     lab = due_site(more=MORE + ROTATION)
     if not begun_template.exists():
@@ -61,7 +63,7 @@ def begun(due_site: Callable[..., LabSite], begun_template) -> LabSite:  # type:
     return lab
 
 
-def medium(now):  # type: ignore[no-untyped-def]
+def medium(now: datetime) -> Medium:
     return Medium(
         id=MEDIUM,
         copy_="rotation",
@@ -82,7 +84,7 @@ due_every = "7d"
 """
 
 
-def sanitized(site, *, method: str | None = "destroy", validation: str = "accepted") -> None:  # type: ignore[no-untyped-def]
+def sanitized(site: Site, *, method: str | None = "destroy", validation: str = "accepted") -> None:
     """Take the medium out of service and record that it was shredded."""
     now = site.clock.now()
     with site.catalog.transaction() as session:
@@ -175,6 +177,8 @@ def test_the_last_copy_gone_brings_a_certificate_that_names_the_proofs(begun: La
         assert one.patient_id not in text
         assert one.uid not in text
     assert settled(begun)[1].row.certificate == "2026-0001"
+    checked = begun.ask("ledger", "verify")
+    assert (checked["verdict"], checked["problems"]) == ("verified", [])
 
 
 def test_a_certificate_that_cannot_be_issued_leaves_the_disposal_open(begun: LabSite) -> None:
@@ -308,4 +312,3 @@ SECOND = """
 role = "local"
 path = "copies/attic"
 """
-assert STORE == "xrays"
