@@ -19,6 +19,8 @@ from orchestrator.errors import OrchestratorError
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from orchestrator.catalog.disposal_tables import Disposal
+    from orchestrator.catalog.sanitization_tables import Sanitization
     from orchestrator.ledger.reader import Reader
 
 _MOST_NAMED = 20
@@ -89,12 +91,15 @@ def _claims(site: Site, session: Session, origin: str) -> Iterator[_Claim]:
             what = f"the vendor's certificate {theirs.id}"
             kinds = ("certificate.imported",)
             yield _Claim(what, theirs.ledger_index, kinds, "certificate", theirs.id)
-    for done in sanitizations.listing(session):
+    for kind, done in _acts(session):
         for index in done.entries if since is None or done.proposed_at >= since else ():
-            yield _Claim(f"sanitization {done.id}", index, (), "sanitization", done.id)
-    for batch in disposals.listing(session):
-        for index in batch.entries if since is None or batch.proposed_at >= since else ():
-            yield _Claim(f"disposal {batch.id}", index, (), "disposal", batch.id)
+            yield _Claim(f"{kind} {done.id}", index, (), kind, done.id)
+
+
+def _acts(session: Session) -> Iterator[tuple[str, Sanitization | Disposal]]:
+    """Yield what remembers its entries, with the field by which they name it."""
+    yield from (("sanitization", one) for one in sanitizations.listing(session))
+    yield from (("disposal", one) for one in disposals.listing(session))
 
 
 def _stands(reader: Reader, claim: _Claim) -> bool:
