@@ -58,11 +58,16 @@ def decide_one(study: Any, policy: Policy, holds: Sequence[Hold], today: dt.date
     rules = list(applying(study, policy))
     doubts = set(study.doubts) | policy.unusable | wrong_dates(study, today)
     doubts |= missing_law(study, policy, rules)
+    if study.patient is None:
+        doubts.add("patient_id_missing")
     unknown = study.newest_image is None or bool(
         doubts & {"no_jurisdiction", "no_adopted_schedule", "class_without_rule"}
     )
     periods: list[tuple[dt.date, tuple[str, str, str]]] = []
     indefinite = False
+    oldest = None
+    if study.oldest_image and study.newest_image:
+        oldest = min(study.oldest_image, study.newest_image)
     stated = any(
         rule.minor.form in ("until_age", "majority_plus", "no_disposal_before_age")
         for _, rule in rules
@@ -98,12 +103,9 @@ def decide_one(study: Any, policy: Policy, holds: Sequence[Hold], today: dt.date
         if study.born is None:
             continue
         if form == "none_stated":
-            if majority and start and start < majority:
+            if majority and (oldest is None or oldest < majority):
                 doubts.add("minors_rule_not_stated")
             continue
-        oldest = None
-        if study.oldest_image and study.newest_image:
-            oldest = min(study.oldest_image, study.newest_image)
         by_oldest = rule.minor.tested == "at_trigger" and form != "no_disposal_before_age"
         if by_oldest and oldest is not None and oldest >= majority:
             continue

@@ -46,6 +46,7 @@ REASONS: tuple[str, ...] = (*KEEP_REASONS, *REVIEW_REASONS)
 """Every reason in the order in which a decision shows them; its place is its bit."""
 
 _PLACES = {reason: place for place, reason in enumerate(REASONS)}
+_NOBODYS: frozenset[ReviewReason] = frozenset({"patient_id_missing"})
 VERDICTS: tuple[Verdict, ...] = ("keep", "review", "dispose")
 KEEP, REVIEW, DISPOSE = range(3)
 
@@ -119,7 +120,7 @@ class StudyColumns:
             **{name: _days(studies, name) for name in DATES},
             is_mammogram=np.fromiter((one.is_mammogram for one in studies), np.bool_, count),
             is_incompetent=np.fromiter((one.is_incompetent for one in studies), np.bool_, count),
-            doubts=np.fromiter((bits_of(one.doubts) for one in studies), np.uint64, count),
+            doubts=np.fromiter(map(_doubts, studies), np.uint64, count),
         )
 
 
@@ -132,6 +133,11 @@ DATES = (
     "born",
     "died",
 )
+
+
+def _doubts(study: StudyFacts) -> int:
+    """Return what is doubtful; a study of nobody is, even where nobody has said so."""
+    return bits_of(study.doubts if study.patient is not None else study.doubts | _NOBODYS)
 
 
 def _days(studies: Sequence[StudyFacts], name: str) -> Days:

@@ -241,8 +241,8 @@ class Longest:
             return
         came_of_age = self._came_of_age(rule, applies)
         if came_of_age is not None:
-            starts = self.facts.start(rule)
-            was_minor = applies & (starts > UNKNOWN) & (starts < came_of_age)
+            # The same test as where a text does speak of minors.
+            was_minor = applies & (self.facts.oldest < came_of_age)
             self._doubt(was_minor, bit("minors_rule_not_stated"))
 
     def _part(self, place: int, part: Part) -> None:
