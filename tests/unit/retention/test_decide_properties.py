@@ -17,8 +17,8 @@ from orchestrator.retention.schedule import Policy
 from orchestrator.retention.study import Decision, StudyFacts
 from tests.unit.retention.made import TODAY, holds, policies, schedules, studies
 
-quick = settings(max_examples=50, deadline=None, derandomize=True, database=None)
-many = settings(quick, max_examples=150)
+quick = settings(max_examples=30, deadline=None, derandomize=True, database=None)
+many = settings(quick, max_examples=100)
 
 some_holds = st.lists(holds(), max_size=3)
 any_day = st.dates(dt.date(1990, 1, 1), dt.date(2060, 12, 31))
