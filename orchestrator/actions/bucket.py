@@ -68,6 +68,7 @@ class Extension:
         protected_until: The earliest end of a lock afterwards.
         verdict: `extended`, `fresh` (nothing to do) or `failed`.
         problem: Why the first one failed; None if none did.
+        absent: Failed ones that are not in the bucket yet: the next replication brings them.
     """
 
     store: str
@@ -78,6 +79,7 @@ class Extension:
     protected_until: datetime | None
     verdict: str
     problem: str | None = None
+    absent: int = 0
 
 
 def create(site: Site, name: str) -> BucketFacts:
@@ -252,6 +254,7 @@ def _extend(current: Run, opened: OpenCopy, repository: RepositoryRow) -> Extens
     absent = len(needed) - len(rows)
     if absent:
         result.failed += absent
+        result.absent = absent
         result.problem = result.problem or f"{absent} needed files are not in the bucket"
     if due or absent:
         result.verdict = "failed" if result.failed else "extended"

@@ -108,9 +108,10 @@ def extend_locks(site: Site) -> list[str]:
             problems.append(f"copy {copy.name}: locks were not lengthened: {error.message}")
             continue
         problems += [
-            f"copy {copy.name}: {one.failed} locks could not be lengthened: {one.problem}"
+            f"copy {copy.name}: {one.failed - one.absent} locks could not be lengthened: "
+            f"{one.problem}"
             for one in results
-            if one.failed
+            if one.failed > one.absent
         ]
     return problems
 
