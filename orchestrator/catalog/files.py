@@ -18,6 +18,7 @@ from sqlmodel import Session
 
 from orchestrator.catalog.bulk import BATCH, batches, stream, table_of, upsert
 from orchestrator.catalog.encryption import FieldKeys
+from orchestrator.catalog.last_known import last_known
 from orchestrator.catalog.tables import File, Run
 from orchestrator.manifest import ManifestEntry
 
@@ -61,7 +62,8 @@ def apply_changes(
     """Record what a run has found new, changed or gone; memory stays bounded.
 
     A file that comes back is no longer gone and keeps the run that saw it first. A path given
-    twice ends as its last entry says; one given as changed and as gone ends as gone.
+    twice ends as its last entry says; one given as changed and as gone ends as gone. A file that
+    cannot be read now stays with the study and the patient it was last known to be of.
 
     Args:
         session: A writing session.
@@ -79,6 +81,7 @@ def apply_changes(
         (encoder.row(entry) for entry in changed),
         key=["store", "path_key"],
         keep=["first_run"],
+        special=last_known(),
     )
     return Applied(written, _mark_gone(session, store, run_id, gone, keys))
 

@@ -149,5 +149,6 @@ def _image(keys: FieldKeys, row: tuple[Any, ...]) -> Image:
     store, study, patient, state, size_bytes, modality, sop_class_uid, path_key, identity = row
     header: dict[str, str] = {}
     if identity is not None:
-        header = json.loads(keys.cipher.decrypt(identity, f"file.identity|{store}|{path_key}"))
+        plain = keys.cipher.decrypt(identity, f"file.identity|{store}|{path_key}")
+        header = json.loads(plain.decode())
     return Image(store, study, patient, state, size_bytes, modality, sop_class_uid, header)

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
+
+_RECENT = 4096
+"""The images of a study follow each other, and share what they say."""
 
 _NOBODY = re.compile(
     r"[\W_0]*"  # nothing, zeros, signs
@@ -32,16 +36,19 @@ def normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
+@lru_cache(_RECENT)
 def is_placeholder(patient_id: str) -> bool:
     """Say whether an id stands for no person: empty, zeros, ``TEST``, ``ANON-17``, ``unknown``."""
     return _NOBODY.fullmatch(normal(patient_id)) is not None
 
 
+@lru_cache(_RECENT)
 def is_phantom(text: str) -> bool:
     """Say whether an id or a name is that of a test object, such as ``QA^PHANTOM``."""
     return _PHANTOM.search(normal(text)) is not None
 
 
+@lru_cache(_RECENT)
 def normal_name(patient_name: str) -> str:
     """Return a person name as it is compared; empty if it names nobody.
 

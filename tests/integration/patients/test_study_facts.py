@@ -178,6 +178,23 @@ def test_a_file_that_is_not_good_makes_its_study_doubtful(small_clinic: Clinic, 
     assert "file_not_good" in small_clinic.study(1).doubts
 
 
+@pytest.mark.parametrize("state", ["changed", "unreadable", "vanished"])
+def test_an_image_that_cannot_be_read_any_more_stays_with_its_study(
+    clinic: Clinic, state: str
+) -> None:
+    clinic.has([image(1, 1), image(1, 27)])
+    before = clinic.study(1)
+    clinic.has([entry(b"p/1/27.dcm", state=state)], run="r2")
+    after = clinic.study(1)
+    assert (after.files, after.patient) == (2, before.patient)
+    assert (after.newest_image, after.oldest_image) == (before.newest_image, before.oldest_image)
+    assert after.doubts == before.doubts | {"file_not_good"}
+    clinic.has([image(1, 27)], run="r3")
+    assert clinic.study(1) == before
+    clinic.has([entry(b"p/1/27.dcm", sha256="e" * 64)], run="r4")  # replaced by something else
+    assert clinic.study(1).files == 1
+
+
 def test_files_of_no_study_and_dicomdirs_are_no_studies(clinic: Clinic) -> None:
     directory = {"media_storage_sop_class_uid": "1.2.840.10008.1.3.10", "patient_id": "P1"}
     clinic.has(
