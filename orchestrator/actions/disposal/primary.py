@@ -120,17 +120,19 @@ class PrimaryDisposal:
     def _converge(self) -> Look:
         """Bring the primary and its records together, whatever was cut off before."""
         primaries.make_ready(self._run, self._repository, self._engine)
-        found = look(self._run, self._repository, self._engine)
-        if not (found.adopted or found.discard or found.leftovers):
-            return found
-        if found.adopted:
-            with self._site.catalog.transaction() as session:
-                self._adopt(session, found.adopted)
-        useless = [*found.discard, *found.leftovers]
-        if useless:
-            primaries.open_rotation(self._site, self._repository)
-            self._engine.forget(useless)
-        return look(self._run, self._repository, self._engine)
+        # Twice where something is adopted: what it replaces is to be forgotten then.
+        for _ in range(_MOST_TURNS):
+            found = look(self._run, self._repository, self._engine)
+            if found.adopted:
+                with self._site.catalog.transaction() as session:
+                    self._adopt(session, found.adopted)
+            useless = [*found.discard, *found.leftovers]
+            if useless:
+                primaries.open_rotation(self._site, self._repository)
+                self._engine.forget(useless)
+            if not (found.adopted or useless):
+                return found
+        raise EngineError(f"{self._engine.name}: snapshots appear that nobody has recorded")
 
     def _adopt(self, session: Session, adopted: Sequence[Snapshot]) -> None:
         """Record what stands in the place of snapshots that were forgotten and not recorded."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -111,15 +112,14 @@ def interfere(
 ) -> None:
     """Let something happen before or after the real call number `turn`."""
     real = getattr(target, name)
-    calls = 0
+    numbers = itertools.count(1)
 
     def call(*args: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == turn and before is not None:
+        number = next(numbers)
+        if number == turn and before is not None:
             before()
         result = real(*args, **options)
-        if calls == turn and after is not None:
+        if number == turn and after is not None:
             after()
         return result
 
