@@ -16,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 LOCK := requirements/dev.lock
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types format bench wheel lock clean
+.PHONY: help setup demo test nightly lint types format bench wheel lock clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -36,6 +36,11 @@ test: ## everything CI asks for: lint, types, tests on real servers
 	@$(MAKE) lint types
 	@deploy/lab/get-restic.sh --both >/dev/null
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+nightly: ## sanitize emulated drives in QEMU; needs no kernel but Debian's, which it fetches
+	@deploy/lab/install-packages.sh nightly
+	@$(MAKE) -s $(INSTALLED)
+	@$(BIN)/python -m tests.nightly.run
 
 lint: $(INSTALLED) ## ruff, and the import contracts
 	@$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian packages that a target of the Makefile needs and this machine lacks.
 #
-#   install-packages.sh setup|demo|test|bench
+#   install-packages.sh setup|demo|test|bench|nightly
 #
 #   setup   a virtual environment can be made
 #   demo    setup, a loop-mounted medium, and Ceph RGW as Object Lock server; without Ceph the
@@ -9,6 +9,7 @@
 #   test    demo, PostgreSQL, rclone, poppler to read PDFs, SoftHSM to sign them; whatever is missing
 #           is a failure
 #   bench   demo and borg, the peer
+#   nightly setup, QEMU with emulated drives, and the programs that sanitize drives
 #
 # What is there already, from whatever source, is left alone: a second call does nothing. As root,
 # or by sudo. Nothing is started: no database cluster is made.
@@ -38,6 +39,10 @@ has() { # PACKAGE -> is what we need of it there?
     cryptsetup-bin) command -v cryptsetup ;;
     udev) command -v udevadm ;;
     golang-go) command -v go ;;
+    qemu-system-x86) command -v qemu-system-x86_64 ;;
+    smartmontools) command -v smartctl ;;
+    nvme-cli) command -v nvme ;;
+    sg3-utils) command -v sg_sanitize ;;
     softhsm2) command -v softhsm2-util && [[ -e /usr/lib/softhsm/libsofthsm2.so ]] ;;
     golang-golang-x-mod-dev) [[ -d /usr/share/gocode/src/golang.org/x/mod/sumdb/note ]] ;;
     poppler-utils) command -v pdftotext && command -v pdfimages ;;
@@ -115,6 +120,7 @@ medium=(e2fsprogs mount util-linux)
 other_reader=(golang-go golang-golang-x-mod-dev openssl) # of the ledger, to compare with
 fonts=(fonts-dejavu-core fonts-wqy-microhei fonts-hosny-amiri fonts-lohit-deva fonts-freefont-ttf)
 sanitization=(nwipe cryptsetup-bin udev)
+drives=(qemu-system-x86 smartmontools hdparm nvme-cli sg3-utils)
 by_hand=(rclone curl) # a bucket's recovery with public tools
 object_lock=(radosgw ceph-mon ceph-osd ceph-common uuid-runtime openssl curl)
 
@@ -136,8 +142,11 @@ case ${1:-} in
       "${sanitization[@]}" "${fonts[@]}" "${by_hand[@]}" \
       postgresql poppler-utils softhsm2
     ;;
+  nightly)
+    install "${setup[@]}" "${medium[@]}" "${sanitization[@]}" "${drives[@]}"
+    ;;
   *)
-    sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
     exit 2
     ;;
 esac

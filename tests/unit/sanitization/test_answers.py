@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,9 @@ from orchestrator.sanitization import answers, nvme
 from orchestrator.sanitization.answers import Answer
 from orchestrator.sanitization.facts import Transcript
 from orchestrator.sanitization.probe import _agreed, _hidden
+
+FILES = sorted((Path(__file__).parent / "answers").glob("*.toml"))
+READERS = {**answers.READERS, "nvme": nvme.read}
 
 IDENTIFY = """
 /dev/sda:
@@ -40,15 +45,22 @@ def said(stdout: str | dict[str, Any], *argv: str, rc: int | None = 0, err: str 
     return Transcript(argv or ("x",), rc, text.encode(), err.encode())
 
 
-@pytest.mark.parametrize(
-    "reader", [*answers.READERS.values(), nvme.read, answers.smartctl, answers.udev]
-)
+@pytest.mark.parametrize("reader", [*READERS.values(), answers.smartctl, answers.udev])
 @pytest.mark.parametrize("rc", [None, 0, 1])
 def test_an_empty_answer_says_nothing(reader: Any, rc: int | None) -> None:
     answer = reader(said("", "hdparm", rc=rc))
     assert not answer.answered
     assert (answer.serial, answer.frozen, answer.hidden) == (None, None, None)
     assert not any(answer.capabilities.values())
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_recorded_answer_says_what_it_shows_and_no_more(file: Path) -> None:
+    case = tomllib.loads(file.read_text(encoding="utf-8"))
+    transcript = said(case["stdout"], *case["argv"], rc=case["returncode"], err=case["stderr"])
+    answer = READERS[case["argv"][0]](transcript)
+    assert {name: getattr(answer, name) for name in case["answer"]} == case["answer"]
+    assert {getattr(answer, name) for name in case["unknown"]} <= {None}
 
 
 @pytest.mark.parametrize(("word", "frozen"), [("not\t", False), ("\t", True)])
