@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import render
+from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
@@ -62,8 +63,23 @@ def execute(invocation: Invocation, name: str, *, is_real: bool) -> None:
     from orchestrator.actions.disposal import listing
 
     site = invocation.open_site()
-    action.execute(site, name, dry_run=not is_real)
-    _show(invocation, listing.show(site, name), dry_run=not is_real)
+    done = action.execute(site, name, dry_run=not is_real)
+    stores = [
+        {
+            "store": one.store,
+            "going": one.going,
+            "files": one.files,
+            "bytes": one.bytes,
+            "removed_from_store": one.removed_live,
+            "removed_from_primary": one.removed_primary,
+            "kept": dict(one.kept),
+        }
+        for one in done.stores
+    ]
+    execution = {"dry_run": done.dry_run, "stores": stores, "problems": done.problems}
+    _show(invocation, listing.show(site, name), execution=execution)
+    if done.problems:
+        raise ExitWith(PARTLY_DONE)
 
 
 @disposal.command("list")
@@ -216,10 +232,9 @@ def _story(told: Story) -> dict[str, Any]:
     }
 
 
-def _show(invocation: Invocation, one: Batch, *, dry_run: bool | None = None) -> None:
+def _show(invocation: Invocation, one: Batch, *, execution: dict[str, Any] | None = None) -> None:
     if invocation.as_json:
-        extra = {} if dry_run is None else {"dry_run": dry_run}
-        render.show_json(_document(one) | extra)
+        render.show_json(_document(one) | ({} if execution is None else {"execution": execution}))
         return
     found = _document(one)
     lists = ("copies", "stores", "hints", "notices", "withheld", "schedules", "ledger")
@@ -253,8 +268,25 @@ def _show(invocation: Invocation, one: Batch, *, dry_run: bool | None = None) ->
         render.say(f"left out: {count} because of {why.replace('_', ' ')}")
     for notice in one.notices:
         render.say(f"to be done before: {notice['text']} ({notice['citation']})")
+    if execution is not None:
+        _show_execution(one.row.id, execution)
     for hint in one.hints:
         render.say(hint)
-    if dry_run:
-        render.say(f"nothing was changed; to do it: orchestrator disposal execute {one.row.id} "
-                   "--execute")  # fmt: skip
+
+
+def _show_execution(name: str, execution: dict[str, Any]) -> None:
+    for store in execution["stores"]:
+        if execution["dry_run"]:
+            render.say(
+                f"store {store['store']}: {store['going']} studies would go, {store['files']} "
+                f"files, {render.size(store['bytes'])}"
+            )
+        for why, count in sorted(store["kept"].items()):
+            render.say(f"store {store['store']}: {count} kept because of {why.replace('_', ' ')}")
+    for problem in execution["problems"]:
+        render.say(problem)
+    if execution["dry_run"]:
+        render.say(
+            f"nothing was changed; to do it: orchestrator --as ACTOR disposal execute {name} "
+            "--execute"
+        )

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pydicom
 from pydicom.data import get_testdata_file
@@ -21,6 +22,12 @@ from pydicom.data import get_testdata_file
 from tests.support.site import LabSite
 
 SCHEDULE = "us-tx-dental"
+
+TODAY = dt.datetime.now(ZoneInfo("America/Chicago")).date()
+"""At the site."""
+
+BATCH = f"D-{TODAY.year}-0001"
+"""The first batch that is proposed in a test."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Made:
 
 
 OLD = (Made(1, dt.date(2003, 5, 6)), Made(2, dt.date(2004, 7, 8)), Made(3, dt.date(2005, 9, 10)))
-NEW = Made(9, dt.date(2026, 1, 15))
+NEW = Made(9, TODAY - dt.timedelta(days=300))
 
 
 @cache

@@ -22,6 +22,7 @@ from orchestrator.catalog.disposals import (
     REFUSED,
     WITHHELD,
 )
+from orchestrator.config.site import ImmutableCopy
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -201,7 +202,10 @@ def _standings(
             label=labels.get(row.medium),
             state=row.state,
             residual_until=None if row.state == ABSENT else row.residual_until,
-            expected=plan.day if plan is not None and is_open else None,
+            # What locks end when says nothing of what is left: they are not all of it.
+            expected=plan.day
+            if plan is not None and is_open and row.residual_until is None
+            else None,
             proved_at=row.proved_at if row.state == ABSENT else None,
             detail=row.detail or (plan.why if plan is not None and is_open else None),
         )
@@ -229,16 +233,23 @@ def _completion(site: Site, row: Disposal, copies: tuple[Standing, ...]) -> date
         return row.completed_at.astimezone(zone).date() if row.completed_at is not None else None
     if row.state == REFUSED or row.paused is not None:
         return None
-    days: list[date] = []
+    today = site.clock.now().astimezone(zone).date()
+    days = [today]
     for one in copies:
         if one.state == ABSENT:
             continue
         until = one.residual_until
         day = until.astimezone(zone).date() if until is not None else one.expected
-        if day is None:
+        if day is None or _is_by_rule(site, one):
             return None
         days.append(day)
-    return max(days, default=site.clock.now().astimezone(zone).date())
+    return max(days)
+
+
+def _is_by_rule(site: Site, one: Standing) -> bool:
+    """Say whether nobody but a life-cycle rule, which we cannot see, empties a copy."""
+    copy = site.config.copies.get(one.copy)
+    return isinstance(copy, ImmutableCopy) and copy.sweeper is None
 
 
 def _hints(

@@ -15,10 +15,10 @@ from orchestrator.actions.disposal.story import story
 from orchestrator.catalog import disposals
 from orchestrator.errors import NotFoundError, RefusedError, UsageError
 from tests.integration.disposal.conftest import acting
-from tests.support.due_studies import NEW, OLD, SCHEDULE, Made, patient_list
+from tests.support.due_studies import BATCH, NEW, OLD, SCHEDULE, Made, patient_list
 from tests.support.site import STORE, LabSite
 
-BATCH = "D-2026-0001"
+SECOND_BATCH = BATCH.replace("0001", "0002")
 FORTNIGHT = timedelta(days=14)
 
 
@@ -53,7 +53,7 @@ def test_a_study_of_an_open_batch_is_not_proposed_again_until_that_is_refused(
         refuse(site, BATCH, reason="the list of patients is looked at again")
     with acting(lab, "it") as site:
         again = propose(site, STORE)
-        assert (again.row.id, again.studies) == ("D-2026-0002", 3)
+        assert (again.row.id, again.studies) == (SECOND_BATCH, 3)
         assert [one.row.state for one in listing(site)] == ["refused", "proposed"]
 
 
@@ -86,7 +86,7 @@ def test_the_number_of_a_proposal_that_was_cut_off_is_never_given_again(
             with pytest.raises(KeyboardInterrupt):
                 propose(site)
         assert listing(site) == []
-        assert propose(site).row.id == "D-2026-0002"
+        assert propose(site).row.id == SECOND_BATCH
 
 
 def test_who_proposed_a_batch_cannot_approve_it(lab: LabSite) -> None:
@@ -279,7 +279,7 @@ images = "with_record"
 confidence = "high"
 reviewer = "D. Entist"
 reviewed_on = 2026-11-01
-review_by = 2027-11-01
+review_by = 2126-11-01
 
 [rule.minor]
 form = "not_applicable"

@@ -28,11 +28,12 @@ from orchestrator.catalog.sanitization_tables import Sanitization
 from orchestrator.catalog.sanitizations import add as add_sanitization
 from orchestrator.errors import RefusedError
 from tests.integration.disposal.conftest import MORE, acting
-from tests.support.due_studies import NEW, OLD, dicom, fill
+from tests.support.due_studies import BATCH, NEW, OLD, TODAY, dicom, fill
 from tests.support.site import LabSite
 
-BATCH = "D-2026-0001"
 AFTER = timedelta(days=14, hours=1)
+CERTIFICATE = f"{(TODAY + AFTER).year}-0001"
+HOLD = BATCH.replace("D", "H")
 MEDIUM = "ab" * 16
 
 
@@ -143,9 +144,9 @@ def test_the_last_copy_gone_brings_a_certificate_that_names_the_proofs(begun: La
         sanitized(site)
     problems, batch = settled(begun)
     assert problems == []
-    assert (batch.row.state, batch.row.certificate, left(batch)) == ("complete", "2026-0001", {})
+    assert (batch.row.state, batch.row.certificate, left(batch)) == ("complete", CERTIFICATE, {})
     with acting(begun, "privacy", ahead=AFTER) as site:
-        found, record = certify.get(site, "2026-0001")
+        found, record = certify.get(site, CERTIFICATE)
         assert found.state == "issued"
         assert verify(site, found.pdf).verdict == "valid"
         act = record["act"]
@@ -172,11 +173,11 @@ def test_the_last_copy_gone_brings_a_certificate_that_names_the_proofs(begun: La
         study = str(site.catalog.keys.pseudonyms.study(OLD[0].uid))
         told = story(site, BATCH, study)
         text = found.record.read_text() + repr(told)
-    assert told.chapters[-1].what in ("certificate 2026-0001 issued", "no copy is left")
+    assert told.chapters[-1].what in (f"certificate {CERTIFICATE} issued", "no copy is left")
     for one in OLD:
         assert one.patient_id not in text
         assert one.uid not in text
-    assert settled(begun)[1].row.certificate == "2026-0001"
+    assert settled(begun)[1].row.certificate == CERTIFICATE
     checked = begun.ask("ledger", "verify")
     assert (checked["verdict"], checked["problems"]) == ("verified", [])
 
@@ -192,7 +193,7 @@ def test_a_certificate_that_cannot_be_issued_leaves_the_disposal_open(begun: Lab
     assert "no certificate is issued yet" in batch.hints[0]
     signer.with_suffix(".away").rename(signer)
     problems, batch = settled(begun)
-    assert (problems, batch.row.state, batch.row.certificate) == ([], "complete", "2026-0001")
+    assert (problems, batch.row.state, batch.row.certificate) == ([], "complete", CERTIFICATE)
 
 
 def test_a_kill_between_certificate_and_end_is_taken_up_with_the_same_certificate(
@@ -208,9 +209,9 @@ def test_a_kill_between_certificate_and_end_is_taken_up_with_the_same_certificat
         with pytest.raises(KeyboardInterrupt):
             settled(begun)
     problems, batch = settled(begun)
-    assert (problems, batch.row.state, batch.row.certificate) == ([], "complete", "2026-0001")
+    assert (problems, batch.row.state, batch.row.certificate) == ([], "complete", CERTIFICATE)
     with acting(begun, "it", ahead=AFTER) as site:
-        assert [one.number for one in certify.listing(site)] == ["2026-0001"]
+        assert [one.number for one in certify.listing(site)] == [CERTIFICATE]
 
 
 def test_a_copy_that_the_site_file_no_longer_names_keeps_a_disposal_open(begun: LabSite) -> None:
@@ -241,7 +242,7 @@ def test_a_hold_on_a_study_of_a_running_disposal_keeps_it_from_its_end(begun: La
     begun.run("--as", "privacy", "hold", "place", "--study", study, "--matter", "2026-CV-1",
               "--reason", "a letter of a lawyer")  # fmt: skip
     _, batch = settled(begun)
-    assert (batch.row.state, batch.row.paused) == ("residual", "H-2026-0001")
+    assert (batch.row.state, batch.row.paused) == ("residual", HOLD)
     assert batch.row.certificate is None
     assert batch.earliest_completion is None
 
@@ -270,7 +271,9 @@ def test_a_study_that_came_back_is_left_to_a_person_and_keeps_a_disposal_open(
 def test_a_study_that_came_back_and_is_needed_is_not_removed_by_anybody(begun: LabSite) -> None:
     folder = begun.images / OLD[0].folder
     folder.mkdir(parents=True)
-    (folder / "1.dcm").write_bytes(dicom(OLD[0], 1).replace(b"20030506", b"20260110"))
+    (folder / "1.dcm").write_bytes(
+        dicom(OLD[0], 1).replace(b"20030506", f"{NEW.day:%Y%m%d}".encode())
+    )
     begun.run("backup")
     with acting(begun, "it", ahead=AFTER) as site:
         with pytest.raises(RefusedError, match="is kept now"):
