@@ -48,7 +48,7 @@ def locks_end(site: LabSite) -> None:
 def test_a_disposal_is_complete_when_the_last_copy_is_free(
     make_site: MakeSite, tmp_path: Path
 ) -> None:
-    site = make_site(medium=True, vault=True, lock_period="25s", more=MORE)
+    site = make_site(medium=True, vault=True, lock_period="8s", more=MORE)
     prepare(site)
     site.run("--as", "it", "disposal", "propose")
     site.run("--as", "privacy", "disposal", "approve", BATCH)

@@ -1,44 +1,37 @@
 """Proving that a place holds nothing any more of what was disposed of. Nothing is removed here.
 
-What is proved on the primary is proved by restic: no snapshot has a path of the studies, the index
-names nothing that no snapshot needs, the packs on the disk are those of the index. A replica is
-proved by its names: it has nothing that the primary gave up, or that nobody knows. What the proof
-rests on is told in the evidence; nothing in it is assumed.
+The primary was proved by restic when it was rewritten (`inside`); later it is enough that nothing
+that was replaced is back. A replica is proved by its names: it has nothing that the primary gave
+up, or that nobody knows. What the proof rests on is told in the evidence; nothing is assumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.actions import observe
-from orchestrator.actions import primary as primaries
 from orchestrator.actions.disposal import live
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.lock import reading
-from orchestrator.actions.manifests import entry_lines, lines_of
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, disposals, disposed, generations, repositories, snapshots
+from orchestrator.catalog import copies, disposals, disposed, repositories, snapshots
 from orchestrator.catalog.disposal_tables import LIVE
 from orchestrator.catalog.disposals import GOING, CopyKey
 from orchestrator.config.site import ImmutableCopy
-from orchestrator.errors import AbsentCopyError, DamageError
-from orchestrator.manifest import decode_entry
+from orchestrator.errors import AbsentCopyError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.layout import FileKey
-    from orchestrator.engines.restic.repository import Repository
 
 State = Literal["absent", "residual", "unknown"]
 
-REWRITTEN = "rewritten without the records, then pruned to the last blob"
 FOLLOWED = "what the primary gave up was removed"
 LOCK_ENDED = "versions removed after their lock had ended"
 
@@ -90,102 +83,6 @@ def prove_copy(site: Site, disposal: str, key: CopyKey) -> Proof:
         if key.copy == site.config.primary.name:
             return _prove_primary(site, disposal, key, repository)
         return _prove_replica(site, disposal, opened, repository)
-
-
-def prove_repository(
-    site: Site,
-    repository: RepositoryRow,
-    engine: Repository,
-    *,
-    hashes: Collection[str],
-    studies: Collection[str],
-) -> dict[str, Any]:
-    """Prove that a primary holds nothing of studies, after it was rewritten and pruned.
-
-    Args:
-        site: The site.
-        repository: The repository.
-        engine: restic on the primary.
-        hashes: SHA-256 of the studies' files that are below 512 KiB, where they are blob ids.
-        studies: Pseudonyms.
-
-    Returns:
-        The evidence.
-
-    Raises:
-        DamageError: Something is left.
-        OrchestratorError: restic failed.
-    """
-    left, evidence = _look_into(site, repository, engine, hashes=hashes, studies=studies)
-    if left is not None:
-        name = site.config.primary.name
-        raise DamageError(
-            f"copy {name}, store {repository.store}: {left} after the disposal",
-            hint=f"orchestrator check {name}, then execute the disposal again",
-        )
-    return evidence
-
-
-def _look_into(
-    site: Site,
-    repository: RepositoryRow,
-    engine: Repository,
-    *,
-    hashes: Collection[str],
-    studies: Collection[str],
-) -> tuple[str | None, dict[str, Any]]:
-    """Return what is left in a primary, in words or None, and what was found."""
-    with site.catalog.reading() as session:
-        rows = snapshots.of_store(session, None, kind=None, repository_id=repository.id)
-    kept = {row.id for row in rows}
-    listed = {one.id for one in engine.snapshots()}
-    contents = engine.contents(hashes)
-    packs = engine.indexed_packs()
-    files = list(primaries.place_of(site, repository).list())
-    on_disk = {one.file.name for one in files if one.file.kind == "data"}
-    evidence: dict[str, Any] = {
-        "technique": REWRITTEN,
-        "snapshots": len(listed),
-        "blobs": contents.blobs,
-        "blobs_used": contents.used,
-        "packs": len(on_disk),
-        "contents_looked_for": len(hashes),
-        "contents_of_kept_files": len(contents.found),
-        "looked_at": site.clock.now().isoformat(timespec="seconds"),
-    }
-    left = None
-    if listed != kept:
-        left = f"{len(listed ^ kept)} snapshots are other than recorded"
-    elif contents.blobs != contents.used:
-        left = f"the index names {contents.blobs - contents.used} blobs that no snapshot needs"
-    elif packs != on_disk:
-        left = f"{len(packs ^ on_disk)} packs differ between index and disk"
-    elif not _are_kept(site, repository, engine, contents.found, studies):
-        left = "some contents of the studies are left"
-    return left, evidence
-
-
-def _are_kept(
-    site: Site,
-    repository: RepositoryRow,
-    engine: Repository,
-    found: frozenset[str],
-    studies: Collection[str],
-) -> bool:
-    """Say whether each of these contents is also that of a file that is kept."""
-    left = set(found)
-    if not left:
-        return True
-    with site.catalog.reading() as session:
-        left -= disposed.kept_hashes(session, repository.store, left, but=studies)
-        manifests = generations.manifest_by_data(session, repository.id, forgotten=False)
-    for manifest in manifests.values():
-        if not left:
-            break
-        # None of these manifests names the studies any more: whoever has it is kept.
-        for line in entry_lines(lines_of(engine.dump(manifest, "/manifest.jsonl"))):
-            left.discard(decode_entry(line).sha256 or "")
-    return not left
 
 
 def _prove_live(site: Site, disposal: str, key: CopyKey) -> Proof:

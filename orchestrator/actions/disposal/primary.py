@@ -13,19 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import primary as primaries
-from orchestrator.actions.as_of import replaced
-from orchestrator.actions.disposal import absence, sought, withdrawal
+from orchestrator.actions.disposal import absence, inside, sought, withdrawal
 from orchestrator.actions.disposal.look import Look, look
 from orchestrator.actions.disposal.manifests import Sieve
+from orchestrator.actions.disposal.replacing import Replacing
 from orchestrator.actions.disposal.rewriting import Anew, Manifests, rewrite
 from orchestrator.actions.holds import guard
 from orchestrator.actions.rotate import alone
 from orchestrator.actions.run import Run
 from orchestrator.actions.state import state_chunks
-from orchestrator.catalog import disposals, disposed, generations, snapshots
-from orchestrator.catalog.disposal_tables import SnapshotReplacement
+from orchestrator.catalog import disposals, disposed, snapshots
 from orchestrator.catalog.disposals import CopyKey
-from orchestrator.catalog.tables import Snapshot as Row
 from orchestrator.errors import EngineError
 
 if TYPE_CHECKING:
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.restic.repository import Repository
-    from orchestrator.engines.restic.values import BackupSummary, Snapshot
 
 _WAIT_S = 600.0
 """How long readers of the store's copies are waited for."""
@@ -78,6 +75,7 @@ class PrimaryDisposal:
         self._disposal = disposal
         self._kept: dict[str, str] = {}
         self._sought = sought.Sought(current.site, repository, disposal)
+        self._replacing = Replacing(current, repository, disposal)
 
     def perform(self) -> PrimaryRemoval:
         """Remove the studies whose files have left the store, and prove it.
@@ -125,7 +123,7 @@ class PrimaryDisposal:
             found = look(self._run, self._repository, self._engine)
             if found.adopted:
                 with self._site.catalog.transaction() as session:
-                    self._adopt(session, found.adopted)
+                    self._replacing.adopt(session, found.adopted)
             useless = [*found.discard, *found.leftovers]
             if useless:
                 primaries.open_rotation(self._site, self._repository)
@@ -133,16 +131,6 @@ class PrimaryDisposal:
             if not (found.adopted or useless):
                 return found
         raise EngineError(f"{self._engine.name}: snapshots appear that nobody has recorded")
-
-    def _adopt(self, session: Session, adopted: Sequence[Snapshot]) -> None:
-        """Record what stands in the place of snapshots that were forgotten and not recorded."""
-        manifests = generations.manifest_by_data(session, self._repository.id)
-        for one in adopted:
-            data = replaced(one) or ""
-            is_manifest = "manifest" in one.tags
-            old = manifests[data] if is_manifest else data
-            row = snapshots.get(session, old)
-            self._replace(session, row, one.id, files=one.files or 0, size_bytes=one.bytes or 0)
 
     def _store_anew(self, found: Look, studies: Sequence[str]) -> list[Anew]:
         with self._site.catalog.reading() as session:
@@ -181,7 +169,7 @@ class PrimaryDisposal:
             if held:
                 return held
             for new in anew:
-                self._replace_pair(session, new)
+                self._replacing.pair(session, new)
             disposals.set_studies(
                 session,
                 self._disposal,
@@ -228,47 +216,6 @@ class PrimaryDisposal:
         withdrawal.withdraw(self._site, session, self._disposal, self._store, held)
         return held
 
-    def _replace_pair(self, session: Session, new: Anew) -> None:
-        removed = new.found.removed
-        if new.data is not None:
-            self._replace(
-                session,
-                new.pair.data,
-                new.data.id,
-                files=max(new.pair.data.files - removed.files, 0),
-                size_bytes=max(new.pair.data.size_bytes - removed.bytes, 0),
-            )
-        self._replace(
-            session, new.pair.manifest, new.manifest, files=1, size_bytes=new.manifest_bytes
-        )
-
-    def _replace(
-        self, session: Session, old: Row, new: str, *, files: int, size_bytes: int
-    ) -> None:
-        """Record that a snapshot stands in the place of another one."""
-        now = self._site.clock.now()
-        values = old.model_dump() | {
-            "id": new,
-            "files": files,
-            "size_bytes": size_bytes,
-            "tree": None,
-            "forgotten_at": None,
-            "forgotten_run": None,
-        }
-        snapshots.add(session, Row(**values))
-        snapshots.mark_forgotten(session, [old.id], run_id=self._run.id, now=now)
-        disposals.add_replacements(session, [self._replacement(old.id, new, old.kind)])
-
-    def _replacement(self, old: str, new: str | None, kind: str) -> SnapshotReplacement:
-        return SnapshotReplacement(
-            old=old,
-            new=new,
-            disposal=self._disposal,
-            repository_id=self._repository.id,
-            kind=kind,
-            at=self._site.clock.now(),
-        )
-
     def _finish(self, anew: Sequence[Anew], studies: Sequence[str]) -> PrimaryRemoval:
         with self._run.step("prune"), alone(self._site, self._store, _WAIT_S):
             self._renew_state()
@@ -276,7 +223,7 @@ class PrimaryDisposal:
             primaries.finish_rotation(self._run, self._repository, self._engine, max_unused="0")
         with self._run.step("prove", copy=self._site.config.primary.name):
             hashes = self._sought.hashes(studies)
-            evidence = absence.prove_repository(
+            evidence = inside.prove_repository(
                 self._site, self._repository, self._engine, hashes=hashes, studies=studies
             )
         now = self._site.clock.now()
@@ -316,27 +263,10 @@ class PrimaryDisposal:
             tags=["state", f"store={self._store}", f"run={self._run.id}"],
         )
         with self._site.catalog.transaction() as session:
-            snapshots.add(session, self._state_row(done))
-            snapshots.mark_forgotten(session, old, run_id=self._run.id, now=self._site.clock.now())
-            disposals.add_replacements(
-                session, [self._replacement(one, None, "state") for one in old]
-            )
+            self._replacing.states(session, done, old)
         if old:
             primaries.open_rotation(self._site, self._repository)
             self._engine.forget(old)
-
-    def _state_row(self, done: BackupSummary) -> Row:
-        return Row(
-            id=done.snapshot_id,
-            repository_id=self._repository.id,
-            store=self._store,
-            run_id=self._run.id,
-            kind="state",
-            at=self._run.started_at,
-            files=1,
-            size_bytes=done.bytes,
-            complete=True,
-        )
 
 
 def _new_ids(new: Anew) -> list[str]:
