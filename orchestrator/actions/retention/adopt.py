@@ -112,7 +112,7 @@ def adopt(site: Site, schedule_id: str, *, image_clock: bool = False) -> Adoptio
         demand_unchanged(site, rows.digests(session))
         before = _in_force(session, schedule_id)
         has_majority = _in_force(session, MAJORITY) is not None
-        is_sure = not behind_ledger(session, schedule_id)
+        is_sure = not behind_ledger(site, session, schedule_id)
     wanted = _row(site, offer, image_clock=image_clock)
     today = today_at(site, site.clock.now())
     if before is not None and is_sure and _is_same(before, wanted):
@@ -135,7 +135,7 @@ def _adopt_majority(site: Site, *, image_clock: bool) -> Adoption:
     with site.catalog.reading() as session:
         demand_unchanged(site, rows.digests(session))
         before = _in_force(session, MAJORITY)
-        is_sure = not behind_ledger(session, MAJORITY)
+        is_sure = not behind_ledger(site, session, MAJORITY)
     wanted = _majority_row(site)
     today = today_at(site, site.clock.now())
     if before is not None and is_sure and _is_same(before, wanted):

@@ -24,7 +24,7 @@ def look_at_retention(site: Site) -> Iterator[Finding]:
             _NAME, "warn", f"cannot be adopted: {faulty.faults[0]}", "orchestrator retention list"
         )
     with site.catalog.reading() as session:
-        for words, hint in behind_ledger(session):
+        for words, hint in behind_ledger(site, session):
             yield Finding(_NAME, "fail", words, hint)
     yield from _uncovered(found)
     if not adopted:

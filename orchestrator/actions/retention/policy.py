@@ -7,9 +7,11 @@ adopted under its id and version stops every decision.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.ledger import mirror
 from orchestrator.actions.retention.offered import demand_unchanged
 from orchestrator.actions.site import Site
 from orchestrator.catalog import ledger
@@ -21,6 +23,8 @@ from orchestrator.retention.schedule import Adopted, MajorityAge, Policy
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+_ADOPTED = "retention.adopted"
+
 
 def current_policy(site: Site, session: Session) -> Policy:
     """Return what is in force now.
@@ -31,13 +35,14 @@ def current_policy(site: Site, session: Session) -> Policy:
 
     Raises:
         ConfigError: A file was changed under the id and version of an adopted one.
-        RefusedError: The catalog and the ledger do not say the same was adopted last.
+        RefusedError: The catalog and the ledger do not say the same was adopted last, or there
+            is no ledger.
         DamageError: An adopted text is not the one that was adopted.
     """
     from orchestrator.actions.retention.patients import list_doubts
 
     demand_unchanged(site, rows.digests(session))
-    for words, hint in behind_ledger(session):
+    for words, hint in behind_ledger(site, session):
         raise RefusedError(words, hint=hint)
     adopted: list[Adopted] = []
     majority: tuple[MajorityAge, ...] = ()
@@ -49,17 +54,22 @@ def current_policy(site: Site, session: Session) -> Policy:
     return Policy(tuple(adopted), majority, list_doubts(site, session))
 
 
-def behind_ledger(session: Session, name: str | None = None) -> list[tuple[str, str]]:
+def behind_ledger(site: Site, session: Session, name: str | None = None) -> list[tuple[str, str]]:
     """Return what the catalog and the ledger do not agree on, in words, each with a hint.
 
     A catalog that was rebuilt from an older copy, or edited, must not decide by what it says.
 
     Args:
+        site: The site.
         session: Any session.
         name: Only about this schedule; None for all.
+
+    Raises:
+        RefusedError: There is no ledger, or it was lost.
+        DamageError: The ledger cannot be read.
     """
     recorded: dict[str, tuple[str, str]] = {}
-    for occasion in ledger.seen_in_order(session, "retention.adopted|"):
+    for occasion in _recorded(site, session):
         _type, schedule_id, at, digest = occasion.split("|")
         recorded[schedule_id] = (at, digest)
     in_force = {
@@ -74,6 +84,24 @@ def behind_ledger(session: Session, name: str | None = None) -> list[tuple[str, 
         for one in sorted({*recorded, *in_force} if name is None else {name})
         if recorded.get(one) != in_force.get(one)
     ]
+
+
+def _recorded(site: Site, session: Session) -> Iterator[str]:
+    """Yield every adoption that the ledger knows, oldest first.
+
+    What the catalog has not mirrored yet is read from the ledger itself: right after a rebuild
+    that is just what matters.
+    """
+    yield from ledger.seen_in_order(session, f"{_ADOPTED}|")
+    reader = site.ledger.reader()
+    row = ledger.current(session)
+    known = row.mirrored if row is not None and row.number == site.ledger.number else 0
+    if known < reader.checkpoint.size:
+        for stored in reader.entries(known):
+            entry = mirror.parsed(stored.index, stored.data)
+            occasion = mirror.occasion_of(entry.type, dict(entry.body))
+            if entry.type == _ADOPTED and occasion is not None:
+                yield occasion
 
 
 def adopted_schedule(row: AdoptedSchedule) -> Adopted:
