@@ -12,6 +12,7 @@ from orchestrator.actions.ledger import mirror
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.site import Site
 from orchestrator.catalog import certificates, disposals
+from orchestrator.catalog import ledger as ledger_rows
 from orchestrator.catalog.disposal_tables import LIVE, Disposal, DisposalCopy
 from orchestrator.catalog.disposals import (
     COMPLETE,
@@ -127,7 +128,11 @@ def entries(site: Site, row: Disposal) -> Iterator[tuple[int, Entry]]:
     reader = site.ledger.reader()
     mark = f'"{row.id}"'.encode()
     intents: set[str] = set()
-    first = min(min(row.entries, default=0), reader.checkpoint.size)
+    with site.catalog.reading() as session:
+        ledger = ledger_rows.current(session)
+    # Numbers of a ledger that was closed since say nothing about the one that is written.
+    is_same = ledger is not None and ledger.opened_at <= row.proposed_at
+    first = min(min(row.entries, default=0) if is_same else 0, reader.checkpoint.size)
     for stored in reader.entries(first):
         if mark not in stored.data and not any(one.encode() in stored.data for one in intents):
             continue

@@ -29,7 +29,7 @@ from orchestrator.catalog.sanitizations import add as add_sanitization
 from orchestrator.errors import RefusedError
 from tests.integration.disposal.conftest import MORE, acting
 from tests.support.due_studies import BATCH, NEW, OLD, TODAY, dicom, fill
-from tests.support.site import LabSite
+from tests.support.site import STORE, LabSite
 
 AFTER = timedelta(days=14, hours=1)
 CERTIFICATE = f"{(TODAY + AFTER).year}-0001"
@@ -280,6 +280,23 @@ def test_a_study_that_came_back_and_is_needed_is_not_removed_by_anybody(begun: L
             execute(site, BATCH, dry_run=False)
         assert show(site, BATCH).row.state == "residual"
     assert (folder / "1.dcm").exists()
+
+
+def test_a_batch_of_which_nothing_may_go_any_more_ends_as_refused(lab: LabSite) -> None:
+    with acting(lab, "it") as site:
+        propose(site)
+    with acting(lab, "privacy") as site:
+        approve(site, BATCH)
+    lab.run("--as", "privacy", "hold", "place", "--store", STORE, "--matter", "2026-CV-2",
+            "--reason", "an audit of the practice")  # fmt: skip
+    with acting(lab, "it", ahead=AFTER) as site:
+        execute(site, BATCH, dry_run=False)
+        batch = show(site, BATCH)
+    assert (batch.row.state, batch.studies) == ("refused", 0)
+    assert batch.row.decision_reason == "every study was withheld when the batch was executed"
+    assert sum(batch.withheld.values()) == len(OLD)
+    assert all("on_hold" in why for why in batch.withheld)
+    assert all((lab.images / one.folder).exists() for one in OLD)
 
 
 def test_the_statement_says_what_remains_and_that_it_is_no_certificate(
