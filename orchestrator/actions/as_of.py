@@ -155,6 +155,28 @@ def complete_snapshots(
     return found
 
 
+def newest_manifest(listed: Iterable[Snapshot]) -> Snapshot | None:
+    """Return the newest manifest of a repository; of a run that has several, the last one stored.
+
+    A disposal dates what it stores anew as what it replaces, to the second.
+    """
+    by_id = {one.id: one for one in listed}
+    manifests = [one for one in by_id.values() if "manifest" in one.tags]
+
+    def generation(one: Snapshot) -> int:
+        origin, count = replaced(one), 0
+        while origin is not None and count < len(by_id):
+            count += 1
+            origin = replaced(by_id[origin]) if origin in by_id else None
+        return count
+
+    return max(
+        manifests,
+        key=lambda one: (one.time.replace(microsecond=0), generation(one), one.time),
+        default=None,
+    )
+
+
 def replaced(snapshot: Snapshot) -> str | None:
     """Return the data snapshot in whose place a disposal has stored this one, or its manifest.
 

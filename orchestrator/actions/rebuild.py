@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.as_of import newest_manifest
 from orchestrator.actions.certificates.state import restore_certificates
 from orchestrator.actions.disposal import suppression
 from orchestrator.actions.engine_view import engine_on
@@ -255,10 +256,9 @@ def _load_manifest(
     site: Site, repository: RepositoryRow, engine: Repository, found: list[EngineSnapshot]
 ) -> int:
     """Take the files from the newest manifest, and keep it for the next run."""
-    manifests = [one for one in found if "manifest" in one.tags]
-    if not manifests:
+    newest = newest_manifest(found)
+    if newest is None:
         return 0
-    newest = max(manifests, key=lambda one: one.time)
     run = _tag(newest, "run") or ""
     path = manifest_path(site, repository.store, run)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

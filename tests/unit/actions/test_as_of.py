@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from orchestrator.actions.as_of import Chosen, complete_snapshots, instant
+from orchestrator.actions.as_of import Chosen, complete_snapshots, instant, newest_manifest
 from orchestrator.engines.restic.values import Snapshot
 from orchestrator.errors import UsageError
 
@@ -86,3 +87,51 @@ def test_what_the_catalog_knows_to_be_incomplete_does_not_count() -> None:
     ]
     assert complete_snapshots(listed, "xrays", known={"a" * 64: False}) == []
     assert len(complete_snapshots(listed, "xrays", known={"z" * 64: False})) == 1
+
+
+def _generations() -> list[Snapshot]:
+    """Give a run's pair, what a disposal put in its place, and what another put in that one's."""
+    first = [
+        snapshot("a", 5, "data", "store=x", "run=1"),
+        snapshot("b", 5, "manifest", "store=x", "run=1"),
+    ]
+    first = [replace(one, time=one.time.replace(microsecond=500)) for one in first]
+    pairs = first
+    for old, data, manifest in (("a", "c", "d"), ("c", "e", "f")):
+        new = snapshot(data, 5, "data", "store=x", "run=1", "rewrite")
+        mark = f"replaces={old * 64}"
+        pairs = [
+            *pairs,
+            replace(new, original=old * 64, time=first[0].time),
+            snapshot(manifest, 5, "manifest", "store=x", "run=1", mark),
+        ]
+    return pairs
+
+
+def test_each_snapshot_of_a_run_has_the_manifest_that_was_stored_with_it() -> None:
+    listed = _generations()
+    expected = {"a": "b", "c": "d", "e": "f"}
+    for kept in (listed, listed[::-1], listed[2:], listed[:2], listed[:4], listed[4:]):
+        found = {one.id[0]: one.manifest[0] for one in complete_snapshots(kept, "x")}
+        there = {one.id[0] for one in kept}
+        assert found == {data: m for data, m in expected.items() if data in there}
+
+
+def test_a_manifest_alone_may_be_new_where_nothing_was_to_be_taken_out_of_the_data() -> None:
+    listed = [
+        snapshot("a", 5, "data", "store=x", "run=1"),
+        snapshot("d", 5, "manifest", "store=x", "run=1", f"replaces={'a' * 64}"),
+    ]
+    (found,) = complete_snapshots(listed, "x")
+    assert (found.id[0], found.manifest[0]) == ("a", "d")
+
+
+def test_the_newest_manifest_of_a_run_is_the_last_one_stored() -> None:
+    listed = _generations()
+    for count, name in ((2, "b"), (4, "d"), (6, "f")):
+        newest = newest_manifest(reversed(listed[:count]))
+        assert newest is not None
+        assert newest.id[0] == name
+    later = snapshot("9", 6, "manifest", "store=x", "run=2")
+    assert newest_manifest([*listed, later]) == later
+    assert newest_manifest(listed[:1]) is None
