@@ -16,7 +16,7 @@ Paper = Literal["us-letter", "a4"]
 TITLE = "Interim statement on a disposal"
 WARNING = "This is not a certificate of destruction: records remain."
 NOT_SAID = (
-    "That the disposal is finished. It is finished when no place is left below, and a certificate "
+    "That the disposal is finished. It is finished when no place is left above, and a certificate "
     "is issued then.",
     "Clear, Purge or Destroy of any medium: records are removed from places that stay in use.",
     "That a day named as an end will be kept: it is the earliest by what is known now.",
