@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -146,6 +146,3 @@ class opened:
 
     def __exit__(self, *error: object) -> None:
         self._site.catalog.dispose()
-
-
-Opener = Callable[..., Site]
