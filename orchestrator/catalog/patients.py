@@ -49,6 +49,11 @@ def taken_since(session: Session, at: dt.datetime) -> Sequence[PatientList]:
     return session.exec(query.order_by(col(PatientList.imported_at), col(PatientList.id))).all()
 
 
+def is_known(session: Session, list_id: str) -> bool:
+    """Say whether a list of this id was ever imported here."""
+    return session.get(PatientList, list_id) is not None
+
+
 def add_refused(session: Session, row: PatientList) -> None:
     """Remember a list that was refused; nothing of what it says is kept."""
     session.add(row)

@@ -18,6 +18,8 @@ from orchestrator.catalog.ledger_tables import Ledger
 from orchestrator.errors import DamageError, LockedError, OrchestratorError
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from orchestrator.ledger.entry import Entry
     from orchestrator.ledger.reader import StoredEntry
 
@@ -54,6 +56,33 @@ def occasion_of(kind: str, body: object) -> str | None:
     if fields is None or not isinstance(body, dict) or any(body.get(f) is None for f in fields):
         return None
     return "|".join((kind, *(str(body[name]) for name in fields)))
+
+
+def recorded(site: Site, session: Session, kind: str) -> Iterator[str]:
+    """Yield every occasion of a type that the ledger knows, oldest first.
+
+    What the catalog has not mirrored yet is read from the ledger itself: right after a rebuild
+    from an older copy that is just what matters.
+
+    Args:
+        site: The site.
+        session: Any session; nothing is written in it.
+        kind: A type of entry with an occasion.
+
+    Raises:
+        RefusedError: There is no ledger, or it was lost.
+        DamageError: The ledger cannot be read.
+    """
+    yield from rows.seen_in_order(session, f"{kind}|")
+    reader = site.ledger.reader()
+    row = rows.current(session)
+    known = row.mirrored if row is not None and row.number == site.ledger.number else 0
+    if known < reader.checkpoint.size:
+        for stored in reader.entries(known):
+            entry = parsed(stored.index, stored.data)
+            occasion = occasion_of(entry.type, dict(entry.body))
+            if entry.type == kind and occasion is not None:
+                yield occasion
 
 
 def catch_up(site: Site) -> None:

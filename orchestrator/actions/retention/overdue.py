@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.actions.retention.decisions import decisions, today_at
 from orchestrator.actions.retention.listing import Listing, ScheduleFacts, listing
+from orchestrator.actions.retention.policy import lost_list
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals
 
@@ -116,6 +117,7 @@ def of_patient_list(site: Site) -> Iterator[Waiting]:
     with site.catalog.reading() as session:
         row, newest = patients.in_force(session), patients.newest(session)
         doubts = list_doubts(site, session)
+        is_lost = bool(lost_list(site, session))
     last = None
     if row is not None and row.exported_at is not None:
         last = today_at(site, row.exported_at + limit)
@@ -127,7 +129,12 @@ def of_patient_list(site: Site) -> Iterator[Waiting]:
 
     if "patient_list_missing" in doubts:
         yield about("no patient list was imported: nothing can be disposed of", is_overdue=True)
-    elif doubts:
+    elif is_lost:
+        yield about(
+            "the ledger knows a later patient list than the catalog: nothing can be disposed of",
+            is_overdue=True,
+        )
+    elif "patient_list_stale" in doubts:
         yield about(
             f"the patient list in force is too old, or nobody knows how old (at most {limit.days} "
             "days): nothing can be disposed of",

@@ -7,18 +7,18 @@ adopted under its id and version stops every decision.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.ledger import mirror
 from orchestrator.actions.retention.offered import demand_unchanged
 from orchestrator.actions.site import Site
-from orchestrator.catalog import ledger
+from orchestrator.catalog import patients
 from orchestrator.catalog import schedules as rows
 from orchestrator.catalog.retention_tables import AdoptedSchedule
 from orchestrator.errors import DamageError, RefusedError
 from orchestrator.retention.schedule import Adopted, MajorityAge, Policy
+from orchestrator.retention.study import ReviewReason
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -51,7 +51,28 @@ def current_policy(site: Site, session: Session) -> Policy:
             majority = _majority(row)
         else:
             adopted.append(adopted_schedule(row))
-    return Policy(tuple(adopted), majority, list_doubts(site, session))
+    return Policy(tuple(adopted), majority, list_doubts(site, session) | lost_list(site, session))
+
+
+def lost_list(site: Site, session: Session) -> frozenset[ReviewReason]:
+    """Return that the list in force is outdated if the ledger knows a later one than the catalog.
+
+    So it is after a rebuild from an older copy: what the lost list said is not known.
+
+    Args:
+        site: The site.
+        session: Any session.
+
+    Raises:
+        RefusedError: There is no ledger, or it was lost.
+        DamageError: The ledger cannot be read.
+    """
+    last = ""
+    for occasion in mirror.recorded(site, session, "patients.imported"):
+        last = occasion.partition("|")[2]
+    if not last or patients.is_known(session, last):
+        return frozenset()
+    return frozenset({"patient_list_stale"})
 
 
 def behind_ledger(site: Site, session: Session, name: str | None = None) -> list[tuple[str, str]]:
@@ -69,7 +90,7 @@ def behind_ledger(site: Site, session: Session, name: str | None = None) -> list
         DamageError: The ledger cannot be read.
     """
     recorded: dict[str, tuple[str, str]] = {}
-    for occasion in _recorded(site, session):
+    for occasion in mirror.recorded(site, session, _ADOPTED):
         _type, schedule_id, at, digest = occasion.split("|")
         recorded[schedule_id] = (at, digest)
     in_force = {
@@ -84,24 +105,6 @@ def behind_ledger(site: Site, session: Session, name: str | None = None) -> list
         for one in sorted({*recorded, *in_force} if name is None else {name})
         if recorded.get(one) != in_force.get(one)
     ]
-
-
-def _recorded(site: Site, session: Session) -> Iterator[str]:
-    """Yield every adoption that the ledger knows, oldest first.
-
-    What the catalog has not mirrored yet is read from the ledger itself: right after a rebuild
-    that is just what matters.
-    """
-    yield from ledger.seen_in_order(session, f"{_ADOPTED}|")
-    reader = site.ledger.reader()
-    row = ledger.current(session)
-    known = row.mirrored if row is not None and row.number == site.ledger.number else 0
-    if known < reader.checkpoint.size:
-        for stored in reader.entries(known):
-            entry = mirror.parsed(stored.index, stored.data)
-            occasion = mirror.occasion_of(entry.type, dict(entry.body))
-            if entry.type == _ADOPTED and occasion is not None:
-                yield occasion
 
 
 def adopted_schedule(row: AdoptedSchedule) -> Adopted:

@@ -209,3 +209,22 @@ def test_a_clock_far_ahead_makes_nothing_due_by_an_old_list(lab: LabSite) -> Non
         found = plan(site)
         assert found.verdicts["dispose"].studies == 0
         assert found.reasons["review"]["patient_list_stale"] == found.studies
+
+
+def test_a_catalog_that_lost_the_latest_patient_list_decides_nothing(lab: LabSite) -> None:
+    with acting(lab) as site:
+        prepare(site, lab)
+    before = {file: file.read_bytes() for file in lab.state.glob("catalog.sqlite*")}
+    with acting(lab) as site:
+        import_patients(site, patient_list(lab))
+        assert plan(site).verdicts["dispose"].studies == len(OLD)
+    # As after a rebuild from a copy that is older than the second list.
+    for file in lab.state.glob("catalog.sqlite*"):
+        file.unlink()
+    for file, data in before.items():
+        file.write_bytes(data)
+    with acting(lab) as site:
+        found = plan(site)
+        assert found.reasons["review"]["patient_list_stale"] == found.studies
+        import_patients(site, patient_list(lab))
+        assert plan(site).verdicts["dispose"].studies == len(OLD)
