@@ -118,6 +118,15 @@ def in_catalog(session: Session, store: str, studies: Collection[str]) -> dict[s
     return found
 
 
+def mark_gone(session: Session, store: str, study: str, *, run_id: str) -> None:
+    """Record that a run has removed the files of a study from the store."""
+    session.connection().execute(
+        sa.update(_file)
+        .where(_file.c.store == store, _file.c.study_key == study, _file.c.gone_run.is_(None))
+        .values(gone_run=run_id)
+    )
+
+
 def kept_hashes(
     session: Session, store: str, hashes: Iterable[str], *, but: Collection[str]
 ) -> frozenset[str]:

@@ -114,8 +114,9 @@ def execute(
     with site.catalog.reading() as session:
         row = disposals.get(session, disposal_id)
     if row.state in OPEN and not dry_run:
-        reopen(site, disposal_id)
-        return resume(site, disposal_id, occasion=occasion)
+        if not _unfinished(site, disposal_id):  # else the rows are those of what is under way
+            reopen(site, disposal_id)
+        return _go_on(site, disposal_id, occasion)
     demand_executable(site, row)
     if dry_run:
         return _would_go(site, row)
@@ -130,7 +131,7 @@ def execute(
 
 
 def resume(site: Site, disposal_id: str, *, occasion: Occasion = BY_HAND) -> Execution:
-    """Go on with a disposal that was begun; does nothing where nothing is left to do.
+    """Go on with a disposal that was begun; does nothing where it is done, or a hold stops it.
 
     Args:
         site: The site.
@@ -140,16 +141,26 @@ def resume(site: Site, disposal_id: str, *, occasion: Occasion = BY_HAND) -> Exe
     Raises:
         As `execute`.
     """
+    return _go_on(site, disposal_id, occasion, may_be_paused=True)
+
+
+def _go_on(
+    site: Site, disposal: str, occasion: Occasion, *, may_be_paused: bool = False
+) -> Execution:
     with site.catalog.reading() as session:
-        row = disposals.get(session, disposal_id)
-    if row.state not in OPEN or not _unfinished(site, disposal_id):
-        return Execution(disposal_id, dry_run=False)
-    _keep_held(site, disposal_id)
-    if not _unfinished(site, disposal_id):
-        return Execution(disposal_id, dry_run=False)
+        row = disposals.get(session, disposal)
+    nothing = Execution(disposal, dry_run=False)
+    if row.state not in OPEN or not _unfinished(site, disposal):
+        return nothing
+    _keep_held(site, disposal)
+    if not _unfinished(site, disposal):
+        return nothing
     with site.catalog.reading() as session:
-        demand_executable(site, disposals.get(session, disposal_id))
-    return _perform(site, disposal_id, occasion, is_first=False)
+        row = disposals.get(session, disposal)
+    if row.paused is not None and may_be_paused:
+        return nothing
+    demand_executable(site, row)
+    return _perform(site, disposal, occasion, is_first=False)
 
 
 def _perform(site: Site, disposal: str, occasion: Occasion, *, is_first: bool) -> Execution:

@@ -16,7 +16,7 @@ from orchestrator.actions.disposal.manifests import Found, Sieve, paths_of
 from orchestrator.actions.holds import guard
 from orchestrator.actions.manifests import manifest_path, previous_entries, seal_context
 from orchestrator.actions.run import Run
-from orchestrator.catalog import disposals, repositories
+from orchestrator.catalog import disposals, disposed, repositories
 from orchestrator.catalog.disposal_tables import LIVE
 from orchestrator.catalog.disposals import CopyKey
 from orchestrator.keys.sealed import SealedReader, SealedWriter
@@ -141,6 +141,7 @@ class LiveDisposal:
                 self._stop(session, study, done.obstacle, done.problem)
                 return
             self._result.studies += 1
+            disposed.mark_gone(session, self._store, study, run_id=self._run.id)
             disposals.set_studies(
                 session,
                 self._disposal,

@@ -11,8 +11,10 @@ from orchestrator.actions.disposal import inside, live, suppression
 from orchestrator.actions.disposal import primary as primaries
 from orchestrator.actions.disposal.execute import execute, resume
 from orchestrator.actions.disposal.sought import Sought
+from orchestrator.actions.holds import place
 from orchestrator.catalog import disposed
 from orchestrator.engines.restic.repository import Repository
+from orchestrator.errors import RefusedError
 from tests.integration.disposal.conftest import acting
 from tests.integration.disposal.executing import (
     BATCH,
@@ -29,6 +31,7 @@ from tests.integration.disposal.executing import (
     traces,
 )
 from tests.support.due_studies import NEW, OLD
+from tests.support.restic import tree
 from tests.support.site import STORE, LabSite
 
 KEPT = {f"{NEW.folder}/{n}.dcm" for n in range(1, NEW.files + 1)}
@@ -137,6 +140,28 @@ def test_a_night_between_a_cut_off_disposal_and_its_end_does_no_harm(
     assert _cut_off(ready, point, is_first=True)
     ready.run("backup", expect=(0, 3))
     _demand_nothing_kept_is_lost(ready)
+    with acting(ready, "it") as site:
+        assert resume(site, BATCH).problems == []
+    _demand_all_gone(ready)
+
+
+def test_a_hold_on_what_has_left_the_snapshots_stops_the_rest_until_it_is_released(
+    ready: LabSite,
+) -> None:
+    nothing_pruned = next(point for point in POINTS if point[0] == "nothing is pruned")
+    assert _cut_off(ready, nothing_pruned, is_first=True)
+    with acting(ready, "privacy") as site:
+        wish = place.Wish("study", "24-CV-1", "a claim", study=key_of(site, OLD[0]))
+        name = place.place(site, wish).hold.hold
+    before = tree(ready.primary / "data")
+    with acting(ready, "it") as site:
+        assert resume(site, BATCH).stores == []
+        with pytest.raises(RefusedError, match="paused by hold"):
+            execute(site, BATCH, dry_run=False)
+        assert batch_state(site) == "executing"
+    assert tree(ready.primary / "data") == before, "what it had is still there"
+    for actor in ("privacy", "it"):
+        ready.run("--as", actor, "hold", "release", name, "--reason", "settled")
     with acting(ready, "it") as site:
         assert resume(site, BATCH).problems == []
     _demand_all_gone(ready)
