@@ -32,6 +32,7 @@ from benchmarks.sites import Site as Lab  # noqa: E402
 from benchmarks.sites import environment  # noqa: E402
 from orchestrator.actions.disposal import execute as action  # noqa: E402
 from orchestrator.actions.disposal import places, suppression  # noqa: E402
+from orchestrator.actions.disposal.outcome import StoreExecution  # noqa: E402
 from orchestrator.actions.run import BY_HAND  # noqa: E402
 from orchestrator.actions.site import Site  # noqa: E402
 from orchestrator.catalog import disposals, studies  # noqa: E402
@@ -170,7 +171,7 @@ def measure(lab: Lab, share: float, measured: Measured) -> None:
     measured.running_s = 0.0
     before = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     started = time.perf_counter()
-    share_of = action.StoreExecution(next(iter(site.config.stores)))
+    share_of = StoreExecution(next(iter(site.config.stores)))
     action._one_store(site, name, share_of, BY_HAND)
     wall = time.perf_counter() - started
     after = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -8,16 +8,15 @@ the snapshots still have it.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestrator.actions.backup import back_up
 from orchestrator.actions.disposal import beginning, suppression, withdrawal
 from orchestrator.actions.disposal.decide_batch import demand_executable
 from orchestrator.actions.disposal.forward import forward
 from orchestrator.actions.disposal.live import LiveDisposal
+from orchestrator.actions.disposal.outcome import Execution, StoreExecution
 from orchestrator.actions.disposal.primary import PrimaryDisposal
 from orchestrator.actions.disposal.reopen import reopen
 from orchestrator.actions.holds import guard
@@ -45,50 +44,6 @@ if TYPE_CHECKING:
 ACTION = "disposal"
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class StoreExecution:
-    """What a disposal came to in one store.
-
-    Attributes:
-        store: Name.
-        going: Studies that go, or would go.
-        files: Their files.
-        bytes: Their length together.
-        removed_live: Studies whose files left the store in this run.
-        removed_primary: Studies that are proved to be gone from the primary in this run.
-        snapshots: Data snapshots that were stored anew.
-        kept: How many studies are kept after all, by reason.
-        problems: What is not done yet, in words.
-    """
-
-    store: str
-    going: int = 0
-    files: int = 0
-    bytes: int = 0
-    removed_live: int = 0
-    removed_primary: int = 0
-    snapshots: int = 0
-    kept: Counter[str] = field(default_factory=Counter)
-    problems: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Execution:
-    """What an execution came to.
-
-    Attributes:
-        disposal: Id.
-        dry_run: Nothing was changed.
-        stores: One for each store with studies in the batch.
-        problems: What fell short, in words; waiting for media or locks is not among it.
-    """
-
-    disposal: str
-    dry_run: bool
-    stores: list[StoreExecution] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
 
 
 def execute(
@@ -170,15 +125,15 @@ def _perform(site: Site, disposal: str, occasion: Occasion, *, is_first: bool) -
         if is_first:
             begun = beginning.begin(site, disposal)
             for store, reasons in begun.withheld.items():
-                _of(result, store).kept.update(reasons)
+                result.of(store).kept.update(reasons)
         published = suppression.publish(site)
         for name in published.outstanding:
             _log.warning("copy %s has not got the list of disposed studies yet", name)
         try:
             for store in _unfinished(site, disposal):
-                _one_store(site, disposal, _of(result, store), occasion)
+                _one_store(site, disposal, result.of(store), occasion)
         finally:
-            outcome.update(_summary(disposal, result))
+            outcome.update(result.summary())
     _follow(site, disposal, result, occasion)
     return result
 
@@ -265,41 +220,11 @@ def _would_go(site: Site, row: Disposal) -> Execution:
     with site.catalog.reading() as session:
         if row.state in OPEN:
             for one in disposals.studies(session, row.id, states=(SUPPRESSED, LIVE_REMOVED)):
-                _count(_of(result, one.store), one.files, one.size_bytes)
+                result.of(one.store).count(one.files, one.size_bytes)
             return result
         for store, chosen in beginning.decide_again(site, session, row).items():
-            share = _of(result, store)
+            share = result.of(store)
             for facts in chosen.going:
-                _count(share, facts.files, facts.size_bytes)
+                share.count(facts.files, facts.size_bytes)
             share.kept.update(chosen.withheld.values())
     return result
-
-
-def _count(share: StoreExecution, files: int, size_bytes: int) -> None:
-    share.going += 1
-    share.files += files
-    share.bytes += size_bytes
-
-
-def _of(result: Execution, store: str) -> StoreExecution:
-    for one in result.stores:
-        if one.store == store:
-            return one
-    result.stores.append(StoreExecution(store))
-    return result.stores[-1]
-
-
-def _summary(disposal: str, result: Execution) -> dict[str, Any]:
-    return {
-        "disposal": disposal,
-        "stores": [
-            {
-                "store": one.store,
-                "removed_live": one.removed_live,
-                "removed_primary": one.removed_primary,
-                "snapshots": one.snapshots,
-                "kept": dict(sorted(one.kept.items())),
-            }
-            for one in result.stores
-        ],
-    }
