@@ -49,6 +49,14 @@ def taken_since(session: Session, at: dt.datetime) -> Sequence[PatientList]:
     return session.exec(query.order_by(col(PatientList.imported_at), col(PatientList.id))).all()
 
 
+def refused_since(session: Session, at: dt.datetime) -> Sequence[PatientList]:
+    """Return the lists that were refused since an instant, in any order."""
+    query = select(PatientList).where(
+        col(PatientList.imported_at) >= at, col(PatientList.state) == REFUSED
+    )
+    return session.exec(query).all()
+
+
 def is_known(session: Session, list_id: str) -> bool:
     """Say whether a list of this id was ever imported here."""
     return session.get(PatientList, list_id) is not None

@@ -21,6 +21,7 @@ ReviewReason = Literal[
     "not_in_patient_list",
     "patient_list_missing",
     "patient_list_stale",
+    "patient_list_refused",
     "merge_contradicts",
     "deidentified",
     "phantom",

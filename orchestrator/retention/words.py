@@ -40,7 +40,9 @@ _KEEP: dict[str, Words] = {
 }
 
 _DATES: dict[str, Words] = {
-    "no_usable_date": Words("none of its images has a date that can be relied on", _FIX_IMAGES),
+    "no_usable_date": Words(
+        "an image of it, or of its patient, has no date that can be read", _FIX_IMAGES
+    ),
     "date_in_future": Words(
         "one of its dates lies in the future",
         "find out which: images, last treatment, birth or death; correct it at its source",
@@ -60,7 +62,9 @@ _PATIENTS: dict[str, Words] = {
     "patient_id_missing": Words("its images name no patient", _FIX_IMAGES),
     "patient_id_placeholder": Words("its patient number is a placeholder", _FIX_IMAGES),
     "patient_id_ambiguous": Words(
-        "its patient number belongs to images with different names or birth dates", _FIX_IMAGES
+        "its patient number belongs to different names or birth dates, or the patient may have "
+        "another number as well",
+        f"{_FIX_IMAGES}; or set `issuer` of the store in site.toml",
     ),
     "several_patients": Words("its images name more than one patient", _FIX_IMAGES),
     "birth_date_unknown": Words("the patient's birth date is not known", _EXPORT),
@@ -73,6 +77,10 @@ _PATIENTS: dict[str, Words] = {
     ),
     "patient_list_stale": Words(
         "the patient list is too old", "export a new one, `orchestrator patients import FILE`"
+    ),
+    "patient_list_refused": Words(
+        "a patient list that is not older than the one in force was refused",
+        "`orchestrator patients show` says why; import one that can be taken",
     ),
     "merge_contradicts": Words("the patient list merges this patient in a circle", _EXPORT),
 }
@@ -87,7 +95,8 @@ _STUDIES: dict[str, Words] = {
         "keep it, or remove it from the store by hand under your own policy",
     ),
     "file_not_good": Words(
-        "some of its files could not be read in full", "`orchestrator check` and look at the files"
+        "some of its files could not be read in full, or are no images of it any more",
+        "`orchestrator check` and look at the files",
     ),
     "disposed_study_is_back": Words(
         "it was disposed of, and now its files are there again",

@@ -28,6 +28,7 @@ OF_THE_SITE = frozenset(
         "majority_age_unknown",
         "patient_list_missing",
         "patient_list_stale",
+        "patient_list_refused",
     }
 )
 """Reasons for review that are not the study's: a schedule or the patient list is at fault."""

@@ -66,6 +66,11 @@ def is_fresh(site: Site, exported_at: datetime | None, now: datetime) -> bool:
     return -CLOCK_TOLERANCE <= now - exported_at <= site.config.retention.patient_list_max_age
 
 
+def is_older(one: PatientList, other: PatientList) -> bool:
+    """Say whether a list was certainly exported before another."""
+    return is_later(other.exported_at, one.exported_at) and one.exported_at is not None
+
+
 def is_later(one: datetime | None, other: datetime | None) -> bool:
     """Say whether a list was exported after another; one of unknown age never was."""
     return one is not None and (other is None or one > other)

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.person import demand_person
-from orchestrator.actions.retention.patient_checks import is_fresh, is_later, named, refusals
+from orchestrator.actions.retention.patient_checks import (
+    is_fresh,
+    is_later,
+    is_older,
+    named,
+    refusals,
+)
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import patients as rows
@@ -110,9 +116,14 @@ def list_doubts(site: Site, session: Session) -> frozenset[ReviewReason]:
     row = rows.in_force(session)
     if row is None:
         return frozenset({"patient_list_missing"})
+    found: set[ReviewReason] = set()
     if not is_fresh(site, row.exported_at, site.clock.now()):
-        return frozenset({"patient_list_stale"})
-    return frozenset()
+        found.add("patient_list_stale")
+    refused = rows.refused_since(session, row.imported_at)
+    if not all(is_older(one, row) for one in refused):
+        # What it would have said, a hold perhaps, is not known.
+        found.add("patient_list_refused")
+    return frozenset(found)
 
 
 def standing(site: Site) -> Standing:

@@ -141,6 +141,7 @@ def test_every_reason_is_reached_here_or_comes_with_the_facts() -> None:
         "not_in_patient_list",
         "patient_list_missing",
         "patient_list_stale",
+        "patient_list_refused",
         "merge_contradicts",
         "deidentified",
         "phantom",
