@@ -39,7 +39,7 @@ class Image(NamedTuple):
 
     Attributes:
         store: Store name.
-        study: Pseudonym of the study.
+        study: Pseudonym of the study; None if it names a patient and no study.
         patient: Pseudonym of the patient by the header alone; None if it has no patient id.
         state: As the manifest has it.
         size_bytes: Its length.
@@ -49,7 +49,7 @@ class Image(NamedTuple):
     """
 
     store: str
-    study: str
+    study: str | None
     patient: str | None
     state: str
     size_bytes: int
@@ -64,18 +64,16 @@ def images(
     *,
     store: str | None = None,
     studies: Collection[str] | None = None,
-    patients: Collection[str] | None = None,
 ) -> Iterator[Image]:
-    """Yield images, those of one study of one store behind each other.
+    """Yield images of studies, those of one study of one store behind each other.
 
-    Ordered by store and study unless `studies` or `patients` narrow it down.
+    Ordered by store and study unless `studies` narrow it down.
 
     Args:
         session: Any session; the iterator ends with its transaction.
         keys: Cipher and pseudonyms of the catalog.
         store: Only of this store.
         studies: Only of these studies.
-        patients: Only with one of these values of `Image.patient`.
 
     Raises:
         DamageError: A header was changed in the database.
@@ -84,15 +82,40 @@ def images(
     if store is not None:
         query = query.where(_file.c.store == store)
     query = query.order_by(_file.c.store, _file.c.study_key, _file.c.id)
-    for part in _narrowed(query, studies, patients):
+    for part in _narrowed(query, _file.c.study_key, studies):
+        for row in stream(session, part):
+            yield _image(keys, row)
+
+
+def images_of_patients(
+    session: Session, keys: FieldKeys, *, patients: Collection[str] | None = None
+) -> Iterator[Image]:
+    """Yield images of studies or of patients; those that name a patient and no study too.
+
+    Those of one study of one store come behind each other unless `patients` narrow it down.
+
+    Args:
+        session: Any session; the iterator ends with its transaction.
+        keys: Cipher and pseudonyms of the catalog.
+        patients: Only with one of these values of `Image.patient`.
+
+    Raises:
+        DamageError: A header was changed in the database.
+    """
+    query = (
+        sa.select(*_columns)
+        .where(sa.or_(_file.c.study_key.is_not(None), _file.c.patient_key.is_not(None)))
+        .order_by(_file.c.store, _file.c.study_key, _file.c.id)
+    )
+    for part in _narrowed(query, _file.c.patient_key, patients):
         for row in stream(session, part):
             yield _image(keys, row)
 
 
 def patient_samples(
-    session: Session, keys: FieldKeys, *, stores: Collection[str]
+    session: Session, keys: FieldKeys, *, stores: Collection[str] | None = None
 ) -> Iterator[Image]:
-    """Yield one image for each patient of each of some stores.
+    """Yield one image for each patient of each store.
 
     Args:
         session: Any session; the iterator ends with its transaction.
@@ -105,9 +128,8 @@ def patient_samples(
     first = (
         sa.select(sa.func.min(_file.c.id))
         .where(
-            _file.c.store.in_(sorted(stores)),
-            _file.c.study_key.is_not(None),
             _file.c.patient_key.is_not(None),
+            *([] if stores is None else [_file.c.store.in_(sorted(stores))]),
         )
         .group_by(_file.c.store, _file.c.patient_key)
     )
@@ -134,14 +156,12 @@ def shared_studies(session: Session) -> frozenset[str]:
 
 
 def _narrowed(
-    query: sa.Select[Any], studies: Collection[str] | None, patients: Collection[str] | None
+    query: sa.Select[Any], column: sa.ColumnElement[Any], wanted: Collection[str] | None
 ) -> Iterator[sa.Select[Any]]:
-    if studies is not None and patients is not None:
-        raise ValueError("narrow down by studies or by patients")
-    if studies is None and patients is None:
+    if wanted is None:
         yield query
-    column = _file.c.study_key if studies is not None else _file.c.patient_key
-    for batch in batches(sorted(set(studies or patients or ())), _KEYS_A_QUERY):
+        return
+    for batch in batches(sorted(set(wanted)), _KEYS_A_QUERY):
         yield query.where(column.in_(batch))
 
 

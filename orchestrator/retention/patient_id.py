@@ -24,6 +24,7 @@ _PHANTOM = re.compile(
     r"(?:^|[\W_])(?:phantom|qa|qc|quality[\W_]*(?:assurance|control)|calibration|daily[\W_]*check)"
     r"(?:$|[\W_\d])"
 )
+_SIGNS = re.compile(r"[\W_]+")
 _NAME_PREFIX = 3
 """Place of the prefix (Dr, Mr) in a person name; it tells nobody apart.
 
@@ -34,6 +35,11 @@ Source: DICOM PS3.5 section 6.2.1: family, given, middle, prefix, suffix.
 def normal(text: str) -> str:
     """Return a text as it is compared: NFKC, without case, blanks at its ends or in rows."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def bare_number(patient_id: str) -> str:
+    """Return what is left of an id without blanks, signs and zeros before it."""
+    return _SIGNS.sub("", normal(patient_id)).lstrip("0")
 
 
 @lru_cache(_RECENT)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from orchestrator.catalog.study_facts import Image
 from orchestrator.dicom.dates import parse_date
@@ -19,7 +20,10 @@ STRONG_DATES = ("study_date", "series_date", "acquisition_date", "content_date")
 """Dates of the image. The date on which the file was made is a weaker one: it only keeps longer."""
 
 LARGEST_SPREAD = dt.timedelta(days=366)
-"""Dates of one image that lie further apart contradict each other."""
+"""Dates of one image, or of one study, that lie further apart contradict each other."""
+
+EARLIEST_BIRTH = dt.date(1900, 1, 2)
+"""Devices write days before it where they do not know a birth date."""
 
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"
 
@@ -31,6 +35,9 @@ _MAMMOGRAPHY_CLASSES = (
 )
 """Source: DICOM PS3.4 annex B.5, storage SOP classes."""
 
+_NO_DATE = frozenset("0 .-/\0")
+"""Signs of which a date consists that says there is none."""
+
 _X_RAY = frozenset({"CR", "DX", "RG"})
 _YES = "YES"
 
@@ -41,12 +48,31 @@ def is_directory(image: Image) -> bool:
     return stored == DICOMDIR_CLASS
 
 
-def dates_of(header: Mapping[str, str]) -> tuple[list[dt.date], dt.date | None]:
-    """Return an image's own dates and the weaker one, the day on which the file was made."""
-    strong = (parse_date(header.get(name, "")) for name in STRONG_DATES)
-    return [day for day in strong if day is not None], parse_date(
-        header.get("instance_creation_date", "")
-    )
+class Dates(NamedTuple):
+    """The dates of one image.
+
+    Attributes:
+        own: Those of the image itself.
+        other: The weaker one, the day on which the file was made; None if it does not say.
+        is_unclear: It has no date at all, or one that nobody can read.
+    """
+
+    own: list[dt.date]
+    other: dt.date | None
+    is_unclear: bool
+
+
+def dates_of(header: Mapping[str, str]) -> Dates:
+    """Return the dates of an image."""
+    own, unreadable = [], False
+    for name in STRONG_DATES:
+        text = header.get(name, "")
+        day = parse_date(text)
+        if day is not None:
+            own.append(day)
+        unreadable = unreadable or (day is None and not _NO_DATE.issuperset(text))
+    other = parse_date(header.get("instance_creation_date", ""))
+    return Dates(own, other, unreadable or (not own and other is None))
 
 
 @dataclass(slots=True)
@@ -88,13 +114,13 @@ class StudyEvidence:
         self.size_bytes += image.size_bytes
         if patient is not None:
             self.patients.add(patient)
-        strong, other = dates_of(image.header)
-        for day in strong:
+        dates = dates_of(image.header)
+        for day in dates.own:
             self.newest = later(self.newest, day)
             self.oldest = earlier(self.oldest, day)
-        self.newest_other = later(self.newest_other, other)
+        self.newest_other = later(self.newest_other, dates.other)
         self.is_mammogram = self.is_mammogram or _is_mammogram(image)
-        self.doubts.update(_doubts(image, strong))
+        self.doubts.update(_doubts(image, dates))
 
     def add_elsewhere(self, other: StudyEvidence) -> None:
         """Take in what another store's images of the same study say; they are not counted."""
@@ -103,6 +129,14 @@ class StudyEvidence:
         self.oldest = earlier(self.oldest, other.oldest)
         self.newest_other = later(self.newest_other, other.newest_other)
         self.is_mammogram = self.is_mammogram or other.is_mammogram
+        self.doubts |= other.doubts
+
+    @property
+    def dates_disagree(self) -> bool:
+        """Whether its images cannot all be of one examination."""
+        if self.newest is None or self.oldest is None:
+            return False
+        return self.newest - self.oldest > LARGEST_SPREAD
 
     @property
     def patient(self) -> str | None:
@@ -120,6 +154,7 @@ class PatientEvidence:
         born_differ: They state several.
         name: Stands for the name; None if no image has one.
         names_differ: They carry several.
+        is_undated: Nobody can say of one of them when it was made.
         stores: Stores that have images, one bit each.
     """
 
@@ -128,18 +163,20 @@ class PatientEvidence:
     born_differ: bool = False
     name: int | None = None
     names_differ: bool = False
+    is_undated: bool = False
     stores: int = 0
 
     def add(self, image: Image, store_bit: int) -> None:
         """Take in one image."""
         header = image.header
         self.stores |= store_bit
-        strong, other = dates_of(header)
-        for day in strong:
+        dates = dates_of(header)
+        for day in dates.own:
             self.newest = later(self.newest, day)
-        self.newest = later(self.newest, other)
+        self.newest = later(self.newest, dates.other)
+        self.is_undated = self.is_undated or dates.is_unclear
         born = parse_date(header.get("patient_birth_date", ""))
-        if born is not None:
+        if born is not None and born >= EARLIEST_BIRTH:
             self.born_differ = self.born_differ or self.born not in (None, born)
             self.born = earlier(self.born, born)
         name = normal_name(header.get("patient_name", ""))
@@ -158,7 +195,19 @@ class PatientEvidence:
         self.born_differ = self.born_differ or other.born_differ or apart
         self.born = earlier(self.born, other.born)
         self.names_differ = self.names_differ or other.names_differ
+        self.is_undated = self.is_undated or other.is_undated
         self.stores |= other.stores
+
+    def is_same_as(self, other: PatientEvidence) -> bool:
+        """Say whether name and birth date are known of both and equal."""
+        is_known = self.name is not None and self.born is not None
+        return is_known and (self.name, self.born) == (other.name, other.born)
+
+    def is_apart_from(self, other: PatientEvidence) -> bool:
+        """Say whether they are plainly two people: by birth date, else by name."""
+        if self.born is not None and other.born is not None:
+            return self.born != other.born
+        return None not in (self.name, other.name) and self.name != other.name
 
 
 def later(one: dt.date | None, other: dt.date | None) -> dt.date | None:
@@ -175,15 +224,18 @@ def earlier(one: dt.date | None, other: dt.date | None) -> dt.date | None:
     return min(one, other)
 
 
-def _doubts(image: Image, dates: list[dt.date]) -> Iterator[ReviewReason]:
+def _doubts(image: Image, dates: Dates) -> Iterator[ReviewReason]:
     header = image.header
     patient_id = header.get("patient_id", "")
     if not patient_id.strip():
         yield "patient_id_missing"
     elif is_placeholder(patient_id):
         yield "patient_id_placeholder"
-    if image.state != "good":
+    if image.state != "good" or not header.get("study_instance_uid"):
+        # A file of the study that is no image of it any more was damaged, or replaced.
         yield "file_not_good"
+    if dates.is_unclear:
+        yield "no_usable_date"
     if header.get("patient_identity_removed", "").upper() == _YES:
         yield "deidentified"
     if (
@@ -192,7 +244,7 @@ def _doubts(image: Image, dates: list[dt.date]) -> Iterator[ReviewReason]:
         or is_phantom(header.get("patient_name", ""))
     ):
         yield "phantom"
-    if dates and max(dates) - min(dates) > LARGEST_SPREAD:
+    if dates.own and max(dates.own) - min(dates.own) > LARGEST_SPREAD:
         yield "dates_disagree"
 
 

@@ -17,11 +17,12 @@ from orchestrator.actions.retention.evidence import (
     StudyEvidence,
     is_directory,
 )
+from orchestrator.actions.retention.namesakes import Namesakes
 from orchestrator.actions.retention.numbering import Numbering, birth_key
 from orchestrator.actions.site import Site
 from orchestrator.catalog import patients as rows
 from orchestrator.catalog.bulk import batches
-from orchestrator.catalog.study_facts import Image, images, shared_studies
+from orchestrator.catalog.study_facts import Image, images, images_of_patients, shared_studies
 from orchestrator.catalog.suppressions import suppressed
 from orchestrator.retention.listed import Listed
 from orchestrator.retention.study import ReviewReason, StudyFacts
@@ -70,7 +71,7 @@ def study_facts(
 
 def _by_study(found: Iterator[Image], numbering: Numbering) -> Iterator[StudyEvidence]:
     for (store, study), group in groupby(found, key=lambda image: (image.store, image.study)):
-        evidence = StudyEvidence(store, study)
+        evidence = StudyEvidence(store, study or "")
         for image in group:
             if not is_directory(image):
                 evidence.add(image, numbering.patient(image))
@@ -88,15 +89,17 @@ class _Gathered:
         self._bits: dict[str, int] = {}
         self._shared: dict[str, list[StudyEvidence]] = {}
         self._patients: dict[str, PatientEvidence] = {}
+        self._namesakes = Namesakes()
         keys = site.catalog.keys
         shared = shared_studies(session)
         wanted: frozenset[str] | None = None
         if studies is not None:
             found = images(session, keys, studies=studies)
-            wanted = self.numbering.headers_of(session, self._look_at_studies(found, shared))
-        everything = images(session, keys, patients=wanted)
+            wanted = self.numbering.headers_near(session, self._look_at_studies(found, shared))
+        everything = images_of_patients(session, keys, patients=wanted)
         self._look_at_patients(everything, shared if studies is None else frozenset())
         self._follow_merges()
+        self._unclear = self._namesakes.unclear(self._patients, self.numbering.merges)
 
     def _look_at_studies(self, found: Iterator[Image], shared: frozenset[str]) -> set[str]:
         """Note what several stores say of these studies; return whose they are."""
@@ -115,8 +118,12 @@ class _Gathered:
             owner = self.numbering.unmerged(image)
             if owner is not None:
                 bit = self._bits.setdefault(image.store, 1 << len(self._bits))
-                self._patients.setdefault(owner, PatientEvidence()).add(image, bit)
-            if image.study not in shared:
+                if owner not in self._patients:
+                    self._patients[owner] = PatientEvidence()
+                    has_issuer = self.numbering.has_issuer(image)
+                    self._namesakes.add(owner, image, has_issuer=has_issuer)
+                self._patients[owner].add(image, bit)
+            if image.study is None or image.study not in shared:
                 continue
             if current is None or (current.store, current.study) != (image.store, image.study):
                 current = StudyEvidence(image.store, image.study)
@@ -137,13 +144,17 @@ class _Gathered:
             listed: What the list says of its patient; None if it says nothing.
             is_back: It is on the suppression list.
         """
+        stores = {study.store}
         for other in self._shared.get(study.study, ()):
             if other.store != study.store:
                 study.add_elsewhere(other)
+                stores.add(other.store)
         patient = self._patients.get(study.patient) if study.patient is not None else None
         patient = patient or PatientEvidence()
         born, doubts = self._birth(patient, listed)
         doubts.update(study.doubts, _patient_doubts(study, patient, listed))
+        if study.patient in self._unclear:
+            doubts.add("patient_id_ambiguous")
         if is_back:
             doubts.add("disposed_study_is_back")
         usable = listed if listed is not None and listed.blocked is None else Listed()
@@ -151,7 +162,7 @@ class _Gathered:
             store=study.store,
             study=study.study,
             patient=study.patient,
-            jurisdictions=self._jurisdictions(study.store, patient),
+            jurisdictions=self._jurisdictions(study.store, stores, patient),
             newest_image=study.newest,
             newest_other=study.newest_other,
             oldest_image=study.oldest,
@@ -186,13 +197,21 @@ class _Gathered:
             return year_end, {"birth_date_contradicts"}
         return patient.born, set()
 
-    def _jurisdictions(self, store: str, patient: PatientEvidence) -> tuple[str, ...]:
+    def _jurisdictions(
+        self, store: str, holding: set[str], patient: PatientEvidence
+    ) -> tuple[str, ...]:
         """Return every jurisdiction under which a store with images of the patient is.
 
         Images of one patient in two states are under the law of both. A store that is not
         configured any more is under no known law, and so is whoever has images in it.
+
+        Args:
+            store: The study's own store.
+            holding: Stores with images of the study, whomever they name.
+            patient: Its patient.
         """
-        stores = [name for name, bit in self._bits.items() if patient.stores & bit] or [store]
+        seen = {name for name, bit in self._bits.items() if patient.stores & bit}
+        stores = sorted(seen | holding)
         known = self._site.config.stores
         if any(name not in known for name in stores):
             return ()
@@ -206,6 +225,11 @@ def _patient_doubts(
 ) -> Iterator[ReviewReason]:
     if len(study.patients) > 1:
         yield "several_patients"
+    if study.dates_disagree:
+        yield "dates_disagree"
+    if patient.is_undated:
+        # It may be the newest one.
+        yield "no_usable_date"
     if patient.born_differ or patient.names_differ:
         yield "patient_id_ambiguous"
     if not study.patients:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.retention.namesakes import number_of
 from orchestrator.actions.site import Site
 from orchestrator.catalog import patients as rows
 from orchestrator.catalog.study_facts import Image, patient_samples
@@ -68,6 +69,28 @@ class Numbering:
                 if image.patient is not None and self.unmerged(image) in wanted:
                     found.add(image.patient)
         return frozenset(found)
+
+    def has_issuer(self, image: Image) -> bool:
+        """Say whether it is known by whose numbers an image names its patient."""
+        named = image.header.get("issuer_of_patient_id", "").strip()
+        return bool(named) or image.store in self._issuers
+
+    def headers_near(self, session: Session, patients: Collection[str]) -> frozenset[str]:
+        """Return every `Image.patient` of these patients and of those with a like id.
+
+        Args:
+            session: Any session.
+            patients: As `patient` gives them.
+        """
+        samples = [
+            (image.patient, self.unmerged(image), number_of(image))
+            for image in patient_samples(session, self._keys)
+        ]
+        own = rows.one_person(session, patients)
+        numbers = {number for _, owner, number in samples if owner in own}
+        like = {owner for _, owner, number in samples if owner and number in numbers}
+        wanted = rows.one_person(session, own | like)
+        return wanted | {header for header, owner, _ in samples if header and owner in wanted}
 
     def _numbered(self, image: Image, header_key: str) -> str:
         header = image.header

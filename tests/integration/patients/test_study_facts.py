@@ -192,7 +192,9 @@ def test_an_image_that_cannot_be_read_any_more_stays_with_its_study(
     clinic.has([image(1, 27)], run="r3")
     assert clinic.study(1) == before
     clinic.has([entry(b"p/1/27.dcm", sha256="e" * 64)], run="r4")  # replaced by something else
-    assert clinic.study(1).files == 1
+    after = clinic.study(1)
+    assert (after.files, after.newest_image) == (2, before.oldest_image)
+    assert "file_not_good" in after.doubts
 
 
 def test_files_of_no_study_and_dicomdirs_are_no_studies(clinic: Clinic) -> None:
