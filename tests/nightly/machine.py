@@ -157,7 +157,7 @@ class Outside:
         part.write_text(json.dumps({"command": command, "arguments": arguments}))
         part.rename(self._out / f"ask-{self._asked}.json")
         answered = self._out / f"answer-{self._asked}.json"
-        until = time.monotonic() + 120
+        until = time.monotonic() + 300
         while not answered.exists():
             assert time.monotonic() < until, "the machine's monitor does not answer"
             time.sleep(0.2)
