@@ -251,6 +251,11 @@ class _RestoreWork:
         paths = [
             entry.path for entry in self._entries(engine, manifest) if entry.state != "vanished"
         ]
+        if not paths and self._wish.study in self._suppressed:
+            raise NotFoundError(
+                f"store {self._wish.store}: the study was disposed of; no restore brings it back",
+                hint="orchestrator disposal list",
+            )
         if not paths:
             raise NotFoundError(
                 f"store {self._wish.store}: snapshot {self._result.snapshot[:8]} holds no such "

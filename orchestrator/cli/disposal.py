@@ -236,19 +236,8 @@ def _show(invocation: Invocation, one: Batch, *, execution: dict[str, Any] | Non
     if invocation.as_json:
         render.show_json(_document(one) | ({} if execution is None else {"execution": execution}))
         return
-    found = _document(one)
-    lists = ("copies", "stores", "hints", "notices", "withheld", "schedules", "ledger")
-    render.table(
-        ["", "value"],
-        [[key, value] for key, value in found.items() if key not in lists and value is not None],
-    )
-    render.table(
-        ["store", "studies", "left out", "files", "size"],
-        [
-            [share.store, share.studies, share.withheld, share.files, render.size(share.size_bytes)]
-            for share in one.stores
-        ],
-    )
+    if execution is None or not execution["dry_run"]:
+        _show_facts(_document(one))
     render.table(
         ["store", "copy", "medium", "state", "until, or not before", "proved", "detail"],
         [
@@ -270,8 +259,22 @@ def _show(invocation: Invocation, one: Batch, *, execution: dict[str, Any] | Non
         render.say(f"to be done before: {notice['text']} ({notice['citation']})")
     if execution is not None:
         _show_execution(one.row.id, execution)
-    for hint in one.hints:
-        render.say(hint)
+    if execution is None or not execution["dry_run"]:
+        for hint in one.hints:
+            render.say(hint)
+
+
+def _show_facts(found: dict[str, Any]) -> None:
+    lists = ("copies", "stores", "hints", "notices", "withheld", "schedules", "ledger")
+    facts = {key: found[key] for key in found if key not in lists and found[key] is not None}
+    render.table(["", "value"], [[key.replace("_", " "), facts[key]] for key in facts])
+    render.table(
+        ["store", "studies", "left out", "files", "size"],
+        [
+            [one["store"], one["studies"], one["withheld"], one["files"], render.size(one["bytes"])]
+            for one in found["stores"]
+        ],
+    )
 
 
 def _show_execution(name: str, execution: dict[str, Any]) -> None:

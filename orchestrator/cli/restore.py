@@ -69,6 +69,8 @@ def restore(
         f"{done.files} files, {render.size(done.bytes)}, restored from copy {done.copy}, snapshot "
         f"{done.snapshot[:8]}: every file has the size and SHA-256 of backup time"
     )
+    if done.suppressed:
+        render.say(f"{done.suppressed} files of disposed studies were left out")
     if done.not_good:
         render.note(f"{done.not_good} files were not good when they were backed up")
     if done.bad_files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 
 import pytest
@@ -22,7 +23,7 @@ from tests.integration.drills.conftest import (
     object_lock_server,
     site_template,
 )
-from tests.support.site import STORE, LabSite
+from tests.support.site import PROGRAM, STORE, LabSite
 
 __all__ = [
     "backed_up",
@@ -70,6 +71,17 @@ def test_a_catalog_older_than_a_disposal_learns_of_it_from_the_bucket(vaulted: L
     back = str(vaulted.folder / "back")
     brought = vaulted.ask("restore", STORE, "--to", back, "--copy", "disk")
     assert (brought["suppressed"], brought["verified"]) == (1, True)
+
+
+def test_a_restore_says_what_it_leaves_out(vaulted: LabSite) -> None:
+    study = suppress_one(vaulted)
+    words = [str(PROGRAM), "restore", STORE, "--to", str(vaulted.folder / "back")]
+    done = subprocess.run(words, env=vaulted.env, capture_output=True, text=True, check=True)
+    assert "1 files of disposed studies were left out" in done.stdout
+    words = ["restore", STORE, "--study", study, "--to", str(vaulted.folder / "one")]
+    refused = vaulted.run(*words, expect=10).error
+    assert "was disposed of" in refused["message"]
+    assert refused["hint"] == "orchestrator disposal list"
 
 
 def test_the_kit_knows_disposed_studies_where_no_bucket_does(
