@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From an empty folder to three copies that are each proven, drilled, and accounted for.
+"""From an empty folder to three copies that are each proven, and to a disposal that reaches all.
 
 Does what the people of a practice would do, with the commands they would type; only the images,
 the bucket's server, the medium and the disk that is emptied are throw-away. Leaves ``demo-site/``
@@ -9,7 +9,6 @@ to look at and nothing running; can be run again.
 from __future__ import annotations
 
 import filecmp
-import json
 import os
 import shlex
 import shutil
@@ -19,28 +18,27 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from deploy.lab import demo_places, sample_store  # noqa: E402
+from deploy.lab import demo_places, demo_retention, sample_store  # noqa: E402
+from deploy.lab.demo_stage import (  # noqa: E402
+    HERE,
+    IMAGES,
+    MEDIUM,
+    MEDIUM_FILE,
+    SITE,
+    Failed,
+    Orchestrator,
+    tell,
+)
 
-HERE = PROJECT / "demo-site"
-IMAGES = HERE / "images"
-SITE = HERE / "site"
 KIT = SITE / "state/recovery-kit/recovery-kit.txt"
-MEDIUM = HERE / "media" / "red"
 DRILL_REPORT = HERE / "drill.pdf"
 CERTIFICATE = HERE / "certificate.pdf"
 BUNDLE = HERE / "ledger.zip"
 UNPACKED = HERE / "ledger"
-
-COLOUR = sys.stdout.isatty()
-
-
-class Failed(Exception):
-    """A step of the demo did not do what it must."""
 
 
 @dataclass(frozen=True)
@@ -58,36 +56,6 @@ class Parts:
     old_disk: str | None
 
 
-def tell(title: str, *lines: str) -> None:
-    start, end = ("\x1b[1;36m", "\x1b[0m") if COLOUR else ("", "")
-    print(f"\n{start}== {title}{end}", flush=True)
-    for line in lines:
-        print(f"   {line}", flush=True)
-
-
-class Orchestrator:
-    """The command line, as typed by hand."""
-
-    def __init__(self) -> None:
-        self.env = {**os.environ, "ORCHESTRATOR_SITE": str(SITE / "site.toml")}
-        self._program = str(Path(sys.executable).with_name("orchestrator"))
-
-    def __call__(self, *words: str) -> None:
-        typed = shlex.join(["orchestrator", *words])
-        print(f"$ {typed}", flush=True)
-        code = subprocess.run([self._program, *words], env=self.env, check=False).returncode
-        print(flush=True)
-        if code != 0:
-            raise Failed(f"`{typed}` ended with exit code {code}")
-
-    def ask(self, *words: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [self._program, "--json", *words], env=self.env, check=True, capture_output=True
-        )
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
-
-
 def main() -> int:
     started = time.monotonic()
     demo_places.unmount(MEDIUM)
@@ -98,19 +66,20 @@ def main() -> int:
         parts = prepare(orchestrator, stack)
         keep(orchestrator, parts)
         prove(orchestrator, parts)
+        disposal = demo_retention.let_go(orchestrator, bucket=parts.bucket, has_medium=parts.medium)
         empty_a_disk(orchestrator, parts)
         account(orchestrator, parts)
         tell("Where does the practice stand?")
         orchestrator("status")
         verdict = orchestrator.ask("status")["stores"][0]["verdict"]
-    explain(verdict, time.monotonic() - started, parts)
+    explain(verdict, disposal, time.monotonic() - started, parts)
     return 0 if verdict == "met" or not (parts.bucket and parts.medium) else 1
 
 
 def prepare(orchestrator: Orchestrator, stack: ExitStack) -> Parts:
     tell("An imaging folder with real DICOM files, an offline medium, a bucket's server")
     print(f"images: {sample_store.build(IMAGES)}")
-    has_medium = stack.enter_context(demo_places.medium(HERE / "medium.img", MEDIUM))
+    has_medium = stack.enter_context(demo_places.medium(MEDIUM_FILE, MEDIUM))
     print(
         "medium: a file system of its own on a loop device"
         if has_medium
@@ -233,9 +202,14 @@ def account(orchestrator: Orchestrator, parts: Parts) -> None:
         raise Failed("the bundle's own verifier does not accept it")
 
 
-def explain(verdict: str, seconds: float, parts: Parts) -> None:
+def explain(verdict: str, disposal: str, seconds: float, parts: Parts) -> None:
     bucket = (
         " and into the bucket, where nobody can delete them for 35 days" if parts.bucket else ""
+    )
+    left = (
+        ", and a certificate says so"
+        if disposal == "complete"
+        else ";\n        from the bucket when its last lock ends: only then comes the certificate"
     )
     tell("What just happened")
     print(
@@ -244,6 +218,8 @@ def explain(verdict: str, seconds: float, parts: Parts) -> None:
         Every copy was then verified on its own. 3-2-1 is: {verdict}.
 Proven  One study and twice the whole store were restored and compared, once with nothing but
         the recovery kit. Management has a report, and has signed it.
+Let go  What no law keeps any more went from the folder, the disk and the medium{left}.
+        Two people decided; one study on hold stayed; no restore brings the others back.
 Shown   All of that stands in a signed ledger that others verify without us."""
     )
     if parts.old_disk is not None:
@@ -259,6 +235,8 @@ Shown   All of that stands in a signed ledger that others verify without us."""
         (KIT.with_suffix(".html"), "the recovery kit, for a browser"),
         (HERE / "restored", "the study that came back"),
         (DRILL_REPORT, "the drill's report, signed by management"),
+        (demo_retention.PLAN, "the decision about every study"),
+        (demo_retention.STATEMENT, "what is gone, and what remains until when"),
         (CERTIFICATE, "the certificate of the old disk"),
         (UNPACKED / "README-VERIFY.html", "how an auditor checks the ledger by hand"),
     ]

@@ -43,6 +43,13 @@ def medium(image: Path, mount_point: Path) -> Iterator[bool]:
         unmount(mount_point)
 
 
+def connect(image: Path, mount_point: Path) -> bool:
+    """Mount a medium that was released, as its owner would plug it in; say whether it is there."""
+    return os.path.ismount(mount_point) or quietly(
+        "mount", "-o", "loop", str(image), str(mount_point)
+    )
+
+
 def unmount(mount_point: Path) -> None:
     """Take down what an earlier demo may have left mounted, and only that."""
     if os.path.ismount(mount_point):
