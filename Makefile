@@ -25,7 +25,7 @@ setup: ## make .venv from the hashed lock file
 	@deploy/lab/install-packages.sh setup
 	@$(MAKE) -s $(INSTALLED)
 
-demo: ## the nightly 3-2-1 from start to proof, in under three minutes
+demo: ## from the first night to a disposal that is proven, in about two minutes
 	@deploy/lab/install-packages.sh demo
 	@$(MAKE) -s $(INSTALLED)
 	@deploy/lab/get-restic.sh >/dev/null
