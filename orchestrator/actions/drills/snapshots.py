@@ -36,6 +36,8 @@ class Held:
             record, so that no other can take its place.
         is_there: Whether the copy holds it now; those that rotation has removed since count for
             the gaps between snapshots.
+        is_kept: Whether nothing has taken its place since. A disposal stores snapshots anew with
+            their time; the old one stays in a bucket until its lock ends.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Held:
     bytes: int
     manifest: str
     is_there: bool = True
+    is_kept: bool = True
 
 
 def in_catalog(
@@ -80,6 +83,7 @@ def in_catalog(
             row.size_bytes,
             manifests[row.id],
             is_there=row.id in there and manifests[row.id] in there,
+            is_kept=row.forgotten_at is None,
         )
         for row in rows
         if row.complete and row.id in manifests and row.id in there | once
@@ -165,7 +169,9 @@ def choose(
         if len(wanted) > 1:
             raise UsageError(f"several snapshots begin with {snapshot}", hint="give more digits")
         return wanted[0]
-    past = sorted((one for one in there if one.at <= now), key=lambda one: (one.at, one.id))
+    past = sorted(
+        (one for one in there if one.at <= now), key=lambda one: (one.at, one.is_kept, one.id)
+    )
     if random_within is not None:
         past = [one for one in past if one.at >= now - random_within]
         return random.Random(seed).choice(past) if past else None  # noqa: S311 - to be repeatable
