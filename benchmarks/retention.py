@@ -123,6 +123,7 @@ def columns_alone(count: int) -> dict[str, Any]:
             jurisdictions=STATES,
             newest_image=newest,
             newest_other=unknown,
+            received=unknown,
             oldest_image=newest - chance.integers(0, 3, many, np.int32),
             patient_newest_image=newest,
             last_treatment=np.minimum(newest + chance.integers(0, 2000, many, np.int32), LAST),
@@ -229,6 +230,7 @@ def _rows(count: int) -> tuple[Any, Any]:
         jurisdictions: list[str] = sqlmodel.Field(sa_type=sa.JSON)
         newest_image: dt.date | None
         newest_other: dt.date | None
+        received: dt.date | None
         oldest_image: dt.date | None
         patient_newest_image: dt.date | None
         last_treatment: dt.date | None

@@ -221,6 +221,8 @@ def starts(study: Any, rule: Rule) -> dt.date | None:
             study.newest_image,
             study.newest_other,
         )
+    if rule.trigger == "record_received":
+        return latest(study.newest_image, study.newest_other, study.received)
     if rule.trigger in RECORD_TRIGGERS:
         return latest(study.newest_image, study.newest_other)
     return study.died if rule.trigger == "patient_death" else None

@@ -27,6 +27,7 @@ _columns = (
     _file.c.patient_key,
     _file.c.state,
     _file.c.size_bytes,
+    _file.c.mtime_ns,
     _file.c.modality,
     _file.c.sop_class_uid,
     _file.c.path_key,
@@ -43,6 +44,7 @@ class Image(NamedTuple):
         patient: Pseudonym of the patient by the header alone; None if it has no patient id.
         state: As the manifest has it.
         size_bytes: Its length.
+        mtime_ns: When it was last written, in nanoseconds since the epoch; 0 if that is not known.
         modality: As in the header; None if absent.
         sop_class_uid: As in the header; None if absent.
         header: The recorded header fields by keyword.
@@ -53,6 +55,7 @@ class Image(NamedTuple):
     patient: str | None
     state: str
     size_bytes: int
+    mtime_ns: int
     modality: str | None
     sop_class_uid: str | None
     header: dict[str, str]
@@ -166,9 +169,12 @@ def _narrowed(
 
 
 def _image(keys: FieldKeys, row: tuple[Any, ...]) -> Image:
-    store, study, patient, state, size_bytes, modality, sop_class_uid, path_key, identity = row
+    store, study, patient, state, size_bytes, mtime_ns, *kind, path_key, identity = row
+    modality, sop_class_uid = kind
     header: dict[str, str] = {}
     if identity is not None:
         plain = keys.cipher.decrypt(identity, f"file.identity|{store}|{path_key}")
         header = json.loads(plain.decode())
-    return Image(store, study, patient, state, size_bytes, modality, sop_class_uid, header)
+    return Image(
+        store, study, patient, state, size_bytes, mtime_ns, modality, sop_class_uid, header
+    )

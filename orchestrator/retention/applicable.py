@@ -31,7 +31,7 @@ _KINDS = ("jurisdiction", "overlay", "local")
 _GENERAL_CLASSES = frozenset({"patient_record", "xray_image"})
 
 OnlyIf = Literal["mammogram", "no_mammogram", "dead", "incompetent"]
-Start = Literal["patient", "record", "death", "nobody_knows"]
+Start = Literal["patient", "record", "receipt", "death", "nobody_knows"]
 
 Regimes = tuple[tuple[int, dt.date | None], ...]
 """Ages of majority of one jurisdiction with the day from which each holds, oldest first."""
@@ -161,7 +161,7 @@ def _start(rule: Rule) -> Start:
     if rule.trigger in PATIENT_TRIGGERS:
         return "patient"
     if rule.trigger in RECORD_TRIGGERS:
-        return "record"
+        return "receipt" if rule.trigger == "record_received" else "record"
     return "death" if rule.trigger == "patient_death" else "nobody_knows"
 
 

@@ -91,6 +91,7 @@ class StudyColumns:
     jurisdictions: tuple[tuple[str, ...], ...]
     newest_image: Days
     newest_other: Days
+    received: Days
     oldest_image: Days
     patient_newest_image: Days
     last_treatment: Days
@@ -127,6 +128,7 @@ class StudyColumns:
 DATES = (
     "newest_image",
     "newest_other",
+    "received",
     "oldest_image",
     "patient_newest_image",
     "last_treatment",

@@ -58,6 +58,11 @@ class Facts:
         return np.maximum(self.studies.newest_image, self.studies.newest_other)
 
     @cached_property
+    def receipt(self) -> Days:
+        """The newest day on which the study was made or came in, as far as the store shows."""
+        return np.maximum(self.own_newest, self.studies.received)
+
+    @cached_property
     def patient_newest(self) -> Days:
         """The later of the last treatment and the newest image of the patient."""
         seen = np.maximum(self.studies.last_treatment, self.studies.patient_newest_image)
@@ -93,6 +98,8 @@ class Facts:
             return self.patient_newest
         if rule.starts == "record":
             return self.own_newest
+        if rule.starts == "receipt":
+            return self.receipt
         if rule.starts == "death":
             return self.studies.died
         return np.full(len(self.studies), UNKNOWN, np.int32)

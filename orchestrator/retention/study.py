@@ -56,6 +56,8 @@ class StudyFacts:
         jurisdictions: Of the store, such as ``US-TX``.
         newest_image: Newest date of its images, from study, series, acquisition or content date.
         newest_other: Newest of the weaker dates (instance creation); only keeps longer.
+        received: Newest day on which one of its files was written into the store; counts where a
+            period runs from the receipt of a record, and only keeps longer.
         oldest_image: Oldest usable date of its images.
         patient_newest_image: Newest image of the same patient in any store of the site.
         last_treatment: By the patient list.
@@ -74,6 +76,7 @@ class StudyFacts:
     jurisdictions: tuple[str, ...]
     newest_image: dt.date | None = None
     newest_other: dt.date | None = None
+    received: dt.date | None = None
     oldest_image: dt.date | None = None
     patient_newest_image: dt.date | None = None
     last_treatment: dt.date | None = None

@@ -88,6 +88,7 @@ class StudyEvidence:
         newest: Newest of the images' own dates.
         oldest: Oldest of them.
         newest_other: Newest day on which a file was made.
+        written_ns: When a file was last written, in nanoseconds since the epoch.
         is_mammogram: One of them is a mammogram.
         doubts: What is wrong with them.
     """
@@ -100,6 +101,7 @@ class StudyEvidence:
     newest: dt.date | None = None
     oldest: dt.date | None = None
     newest_other: dt.date | None = None
+    written_ns: int = 0
     is_mammogram: bool = False
     doubts: set[ReviewReason] = field(default_factory=set)
 
@@ -119,6 +121,7 @@ class StudyEvidence:
             self.newest = later(self.newest, day)
             self.oldest = earlier(self.oldest, day)
         self.newest_other = later(self.newest_other, dates.other)
+        self.written_ns = max(self.written_ns, image.mtime_ns)
         self.is_mammogram = self.is_mammogram or _is_mammogram(image)
         self.doubts.update(_doubts(image, dates))
 
@@ -130,6 +133,19 @@ class StudyEvidence:
         self.newest_other = later(self.newest_other, other.newest_other)
         self.is_mammogram = self.is_mammogram or other.is_mammogram
         self.doubts |= other.doubts
+
+    def received(self, zone: dt.tzinfo) -> dt.date | None:
+        """Return the newest day on which one of its files was written; None if none is known.
+
+        Args:
+            zone: Of the site.
+        """
+        if self.written_ns <= 0:
+            return None
+        try:
+            return dt.datetime.fromtimestamp(self.written_ns / 1e9, zone).date()
+        except (OverflowError, ValueError, OSError):
+            return dt.date.max  # a clock far off: it keeps
 
     @property
     def dates_disagree(self) -> bool:

@@ -165,6 +165,7 @@ class _Gathered:
             jurisdictions=self._jurisdictions(study.store, stores, patient),
             newest_image=study.newest,
             newest_other=study.newest_other,
+            received=study.received(self._site.config.timezone),
             oldest_image=study.oldest,
             patient_newest_image=patient.newest,
             last_treatment=usable.last_treatment,

@@ -252,3 +252,9 @@ def test_a_clock_that_was_set_makes_nothing_due(site: Clinic, days: int) -> None
         site.clock.at -= dt.timedelta(hours=12)
     decision = decided(site)
     assert (decision.verdict, decision.reasons) == ("review", ("patient_list_stale",))
+
+
+def test_an_image_was_received_when_its_file_was_written(small_clinic: Clinic) -> None:
+    small_clinic.has([of_p1(), of_p1(number=2)])
+    found = small_clinic.study(1)
+    assert (found.newest_image, found.received) == (dt.date(2010, 1, 1), dt.date(2023, 11, 14))

@@ -236,6 +236,7 @@ def studies(*, sound: bool = False) -> st.SearchStrategy[StudyFacts]:
         _places,
         newest_image=_perhaps_days,
         newest_other=_perhaps_days,
+        received=_perhaps_days,
         oldest_image=_perhaps_days,
         patient_newest_image=_perhaps_days,
         last_treatment=_perhaps_days,

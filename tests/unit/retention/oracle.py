@@ -259,6 +259,9 @@ def start_of(study: StudyFacts, rule: Rule) -> dt.date | None:
     days = [study.newest_image, study.newest_other]
     if rule.trigger in PATIENT_TRIGGERS:
         days += [study.patient_newest_image, study.last_treatment]
+    elif rule.trigger == "record_received":
+        # A record of elsewhere may be received long after it was made.
+        days += [study.received]
     elif rule.trigger not in RECORD_TRIGGERS:
         return None
     return max(day for day in days if day is not None)

@@ -107,6 +107,7 @@ def spoiled(made: StudyFacts) -> st.SearchStrategy[StudyFacts]:
         {"oldest_image": None},
         {"oldest_image": day("1979-12-31")},
         {"newest_other": made.newest_image and made.newest_image + dt.timedelta(days=800)},
+        {"received": made.newest_image and made.newest_image + dt.timedelta(days=2000)},
         {"jurisdictions": ()},
         {"jurisdictions": ("US",)},
         {"jurisdictions": (*made.jurisdictions, "US-OH")},
@@ -176,6 +177,15 @@ def test_an_image_of_a_child_is_a_minors_however_old_the_patient_is_later() -> N
     assert (decision.verdict, decision.reasons) == ("review", ("minors_rule_not_stated",))
     grown = replace(CHILD, newest_image=CHILD.last_treatment, oldest_image=CHILD.last_treatment)
     assert agree(grown, policy, [], TODAY).verdict == "dispose"
+
+
+def test_a_record_that_came_in_later_is_counted_from_its_receipt() -> None:
+    """Nevada counts from receipt or production: an old image that was sent in is kept anew."""
+    policy = Policy((Adopted(shipped()["us-nv-health-record"]),), majority_ages())
+    made = study(jurisdictions=("US-NV",), newest_image=day("2016-03-01"))
+    assert agree(made, policy, [], TODAY).verdict == "dispose"
+    kept = agree(replace(made, received=day("2024-03-01")), policy, [], TODAY)
+    assert (kept.verdict, kept.due) == ("keep", day("2029-03-02"))
 
 
 def test_a_study_of_nobody_is_never_disposed_of() -> None:

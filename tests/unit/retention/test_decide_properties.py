@@ -112,6 +112,7 @@ later = st.sampled_from(
     (
         "newest_image",
         "newest_other",
+        "received",
         "patient_newest_image",
         "last_treatment",
         "born",
