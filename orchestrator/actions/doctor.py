@@ -9,7 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.actions import attach, keys, media
-from orchestrator.actions.disposal.doctor import look_at_suppression
+from orchestrator.actions.disposal.doctor import look_at_disposals, look_at_suppression
 from orchestrator.actions.drills.doctor import look_at_decoders, look_at_kit, look_at_sandbox
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.holds.doctor import look_at_holds
@@ -254,6 +254,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("vendors", look_at_vendors),
     ("retention", look_at_retention),
     ("holds", look_at_holds),
+    ("disposals", look_at_disposals),
     ("disposed studies", look_at_suppression),
     ("decoders", look_at_decoders),
 )

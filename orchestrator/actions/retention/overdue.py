@@ -71,7 +71,7 @@ def waiting(site: Site) -> list[Waiting]:
     now = site.clock.now()
     found = [*of_schedules(listing(site)), *of_patient_list(site)]
     with site.catalog.reading() as session:
-        found += _of_disposals(site, session, now)
+        found += of_disposals(site, session, now)
         found += _of_studies(site, session, now)
     return found
 
@@ -150,9 +150,10 @@ def of_patient_list(site: Site) -> Iterator[Waiting]:
         )
 
 
-def _of_disposals(site: Site, session: Session, now: datetime) -> Iterator[Waiting]:
+def of_disposals(site: Site, session: Session, now: datetime) -> Iterator[Waiting]:
+    """Yield the disposals that nobody has decided about or brought forward for too long."""
     for row in disposals.listing(session, states=(*disposals.UNDECIDED, *disposals.OPEN)):
-        since, words = _of_disposal(session, row, now)
+        since, words = _of_disposal(session, row)
         if row.paused is None and since < now:  # a hold may take as long as it takes
             yield Waiting(
                 "disposal",
@@ -164,7 +165,7 @@ def _of_disposals(site: Site, session: Session, now: datetime) -> Iterator[Waiti
             )
 
 
-def _of_disposal(session: Session, row: Disposal, now: datetime) -> tuple[datetime, str]:
+def _of_disposal(session: Session, row: Disposal) -> tuple[datetime, str]:
     """Return from when on a disposal is overdue if it stays as it is, and why."""
     if row.state == disposals.PROPOSED:
         return row.proposed_at + UNDECIDED_FOR, "nobody has decided about it"
@@ -174,12 +175,16 @@ def _of_disposal(session: Session, row: Disposal, now: datetime) -> tuple[dateti
     if row.state == disposals.EXECUTING:
         since = row.executed_at or row.proposed_at
         return since + UNDONE_FOR, "it was begun and has not come to its end"
+    # A copy of which nobody knows until when waits for a person from the beginning.
+    begun = row.executed_at or row.proposed_at
     left = [
-        copy.residual_until
+        copy.residual_until or begun
         for copy in disposals.copies(session, row.id)
-        if copy.state == disposals.LEFT and copy.residual_until is not None
+        if copy.state != disposals.ABSENT
     ]
-    return min(left, default=now) + UNDONE_FOR, "a copy still holds what should be gone"
+    if not left:
+        return begun + UNDONE_FOR, "every copy is gone, and it has no certificate"
+    return min(left) + UNDONE_FOR, "a copy still holds what should be gone"
 
 
 def _of_studies(site: Site, session: Session, now: datetime) -> Iterator[Waiting]:

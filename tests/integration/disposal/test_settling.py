@@ -15,6 +15,7 @@ from orchestrator.actions.certificates.signer import certificate_path
 from orchestrator.actions.certificates.verify import verify
 from orchestrator.actions.disposal import ending
 from orchestrator.actions.disposal.decide_batch import approve
+from orchestrator.actions.disposal.doctor import look_at_disposals
 from orchestrator.actions.disposal.execute import execute
 from orchestrator.actions.disposal.listing import Batch, show
 from orchestrator.actions.disposal.propose import propose
@@ -318,6 +319,26 @@ def test_the_statement_says_what_remains_and_that_it_is_no_certificate(
     for one in (*OLD, NEW):
         assert one.patient_id not in text
     assert "Zzyzx" not in text
+
+
+def test_doctor_names_an_open_disposal_and_says_when_it_has_waited_too_long(
+    begun: LabSite,
+) -> None:
+    def told(ahead: timedelta) -> tuple[str, str, str | None]:
+        with acting(begun, "it", ahead=ahead) as site:
+            (one,) = look_at_disposals(site)
+        return one.state, one.detail, one.hint
+
+    detail = f"{BATCH}: residual, 3 studies; left on rotation (medium red)"
+    hint = f"orchestrator disposal show {BATCH}"
+    assert told(AFTER) == ("ok", detail, hint)
+    state, words, next_step = told(AFTER + timedelta(days=8))
+    assert (state, next_step) == ("warn", hint)
+    assert "a copy still holds what should be gone" in words
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    settled(begun)
+    assert told(AFTER) == ("ok", "none is under way", None)
 
 
 def test_nothing_is_stated_of_what_was_not_begun_or_is_complete(lab: LabSite) -> None:

@@ -150,6 +150,8 @@ BATCHES = (
     ("executing", 6, None, False),
     ("executing", 8, None, True),
     ("executing", 900, "H-2026-0001", False),
+    ("residual", 6, None, False),
+    ("residual", 8, None, True),
     ("complete", 900, None, False),
     ("refused", 900, None, False),
 )
