@@ -92,6 +92,11 @@ def merged(clinic: Clinic) -> None:
     listed(clinic, clinic.line("P2", into="0P1"))
 
 
+def merged_elsewhere(clinic: Clinic) -> None:
+    clinic.has([image(2, 1, patient_id="P2", study_date="20100101")], store="annex")
+    listed(clinic, clinic.line("P2", into="0P1"))
+
+
 NEWER = {"study_date": "20240101"}
 ATTACKS = [
     Attack("newer here", has(of_p1(2, **NEWER)), "keep", "period_runs"),
@@ -103,6 +108,7 @@ ATTACKS = [
     ),
     Attack("newer file", has(of_p1(2, instance_creation_date="20240101")), "keep", "period_runs"),
     Attack("newer, merged", merged, "keep", "period_runs"),
+    Attack("merged, under another law", merged_elsewhere, "review", "no_adopted_schedule"),
     Attack(
         "newer, with an issuer",
         has(of_p1(2, **NEWER, issuer_of_patient_id="ELM")),
@@ -215,6 +221,12 @@ def test_a_study_in_two_states_is_under_both_laws(site: Clinic) -> None:
     for store in ("xrays", "annex"):
         decision = decided(site, store=store)
         assert (decision.verdict, decision.due) == ("keep", dt.date(2026, 6, 2))
+
+
+def test_a_study_is_under_the_law_of_every_store_that_has_images_of_it(site: Clinic) -> None:
+    site.has([without(of_p1(), "patient_id")], store="annex")
+    for store in ("xrays", "annex"):
+        assert set(site.study(1, store).jurisdictions) == {"US-TX", "US-NY"}
 
 
 def test_nothing_is_due_after_a_list_was_refused_until_one_is_taken(site: Clinic) -> None:

@@ -19,10 +19,20 @@ from orchestrator.config.schedules import majority_ages, shipped_schedules
 from orchestrator.retention.decide import decide
 from orchestrator.retention.explain import explain
 from orchestrator.retention.hold import Hold
-from orchestrator.retention.schedule import Adopted, MajorityAge, Period, Policy, Schedule
+from orchestrator.retention.schedule import Adopted, MajorityAge, Minor, Period, Policy, Schedule
 from orchestrator.retention.study import Decision, StudyFacts
 from tests.unit.retention import oracle
-from tests.unit.retention.made import TODAY, day, holds, policies, schedules, studies, study
+from tests.unit.retention.made import (
+    TODAY,
+    day,
+    holds,
+    overlay,
+    policies,
+    rule,
+    schedules,
+    studies,
+    study,
+)
 
 differential = settings(max_examples=250, deadline=None, derandomize=True, database=None)
 ONE_DAY = dt.timedelta(days=1)
@@ -186,6 +196,24 @@ def test_a_record_that_came_in_later_is_counted_from_its_receipt() -> None:
     assert agree(made, policy, [], TODAY).verdict == "dispose"
     kept = agree(replace(made, received=day("2024-03-01")), policy, [], TODAY)
     assert (kept.verdict, kept.due) == ("keep", day("2029-03-02"))
+
+
+def test_of_two_states_the_later_majority_counts_for_a_rule_of_both() -> None:
+    """A payer's rule names no age: 21 in Pennsylvania, 18 in Texas."""
+    minors = rule("payer", adult=Period(1), minor=Minor("majority_plus", plus=Period(7)))
+    taken = [*laws("US-TX"), *laws("US-PA"), overlay(minors)]
+    policy = Policy(tuple(map(Adopted, taken)), majority_ages())
+    made = study(jurisdictions=("US-TX", "US-PA"), born=day("1996-03-01"))
+    assert agree(made, policy, [], TODAY).due == day("2024-03-02")
+
+
+def test_a_rule_disposes_through_the_day_of_its_review_and_no_longer() -> None:
+    schedule = shipped()["us-tx-dental"]
+    policy = Policy((Adopted(schedule),), majority_ages())
+    last = schedule.rules[0].review_by
+    assert last is not None
+    assert agree(study(), policy, [], last).verdict == "dispose"
+    assert agree(study(), policy, [], last + ONE_DAY).reasons == ("rule_review_overdue",)
 
 
 def test_a_study_of_nobody_is_never_disposed_of() -> None:
