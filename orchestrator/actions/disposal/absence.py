@@ -7,12 +7,15 @@ up, or that nobody knows. What the proof rests on is told in the evidence; nothi
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.actions import observe
+from orchestrator.actions import primary as primaries
 from orchestrator.actions.disposal import live
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.lock import reading
@@ -22,7 +25,8 @@ from orchestrator.catalog import copies, disposals, disposed, repositories, snap
 from orchestrator.catalog.disposal_tables import LIVE
 from orchestrator.catalog.disposals import GOING, CopyKey
 from orchestrator.config.site import ImmutableCopy
-from orchestrator.errors import AbsentCopyError
+from orchestrator.engines.layout import is_temporary_name, parse_path
+from orchestrator.errors import AbsentCopyError, EngineError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -88,9 +92,9 @@ def prove_copy(site: Site, disposal: str, key: CopyKey) -> Proof:
 def _prove_live(site: Site, disposal: str, key: CopyKey) -> Proof:
     """Look whether the last walk of the store has seen one of the studies."""
     with site.catalog.reading() as session:
-        studies = _studies(session, disposal, key.store)
+        gone = disposals.studies(session, disposal, store=key.store, states=GOING)
         row = disposals.copy_row(session, key)
-        there = disposed.there(session, key.store, studies)
+        there = disposed.there(session, key.store, [one.study_key for one in gone])
         state = repositories.store_state(session, key.store)
         waiting = disposals.studies(
             session, disposal, store=key.store, states=(disposals.SUPPRESSED,)
@@ -106,6 +110,11 @@ def _prove_live(site: Site, disposal: str, key: CopyKey) -> Proof:
         return Proof("residual", detail="not removed from the store yet", evidence=evidence)
     if row is None or "files" not in evidence:
         return Proof("unknown", detail="nobody has removed it", evidence=evidence)
+    removed = max((one.live_removed_at for one in gone if one.live_removed_at), default=None)
+    walked = state.walked_at if state is not None else None
+    if evidence.get("vanished") and (walked is None or removed is None or walked <= removed):
+        words = "files were not where the backup had seen them: the next backup looks for them"
+        return Proof("unknown", detail=words, evidence=evidence)
     return Proof("absent", evidence=evidence)
 
 
@@ -128,7 +137,10 @@ def _prove_primary(site: Site, disposal: str, key: CopyKey, repository: Reposito
     if there:
         return Proof("residual", detail="a backup has stored it again", evidence=evidence)
     engine = site.primary_engine(key.store, repository.name)
+    present = {one.file.key for one in primaries.place_of(site, repository).list()}
     with site.catalog.reading() as session:
+        # Beyond these a backup may be writing just now; what was given up nobody writes again.
+        left, _ = _obsolete(site, session, disposal, repository, present)
         known = {
             one.id
             for one in snapshots.of_store(session, None, kind=None, repository_id=repository.id)
@@ -140,6 +152,13 @@ def _prove_primary(site: Site, disposal: str, key: CopyKey, repository: Reposito
         return Proof(
             "residual", detail=f"{strange} snapshots hold what was replaced", evidence=evidence
         )
+    if left:
+        words = f"{len(left)} files that it had given up are there again"
+        return Proof("residual", detail=words, evidence=evidence)
+    strays = _strays(site.primary_root(repository.name), is_written=True)
+    if strays:
+        words = f"{strays} files in its folder are of nobody known"
+        return Proof("unknown", detail=words, evidence=evidence)
     evidence["looked_at"] = site.clock.now().isoformat(timespec="seconds")
     return Proof("absent", evidence=evidence)
 
@@ -148,6 +167,7 @@ def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: Repo
     """Compare a replica's names with the primary's, then let restic look at what is left."""
     is_bucket = isinstance(opened.copy, ImmutableCopy)
     present = _names(site, opened, repository)
+    strays = _strays(opened.folder) if opened.folder is not None else 0
     with site.catalog.reading() as session:
         left, strange = _obsolete(site, session, disposal, repository, present)
         replaced = _replaced(session, disposal, repository.id)
@@ -160,14 +180,15 @@ def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: Repo
         "technique": LOCK_ENDED if is_bucket else FOLLOWED,
         "files": len(present),
         "given_up": len(left),
-        "unknown": len(strange),
+        "unknown": len(strange) + strays,
         "looked_at": site.clock.now().isoformat(timespec="seconds"),
     }
     if left:
         words = f"{len(left)} files that the primary gave up are there"
         return Proof("residual", until, words, evidence)
-    if strange:
-        return Proof("unknown", None, f"{len(strange)} files are of nobody known", evidence)
+    if strange or strays:
+        words = f"{len(strange) + strays} files are of nobody known"
+        return Proof("unknown", None, words, evidence)
     with engine_on(site, opened, repository.name) as view:
         listed = {one.id for one in view.engine.snapshots()}
     evidence["snapshots"] = len(listed)
@@ -187,6 +208,30 @@ def _names(site: Site, opened: OpenCopy, repository: RepositoryRow) -> set[FileK
             if not version.is_marker:
                 names.add(version.parsed or ("unknown", version.path))
     return names
+
+
+def _strays(root: Path, *, is_written: bool = False) -> int:
+    """Count what lies in a repository's folder and is no part of it: anything may be in it.
+
+    Args:
+        root: The repository's folder.
+        is_written: restic may be at work here: what it has not finished is not counted.
+    """
+    found = 0
+    for folder, _, names in os.walk(root, onerror=_refuse):
+        below = os.path.relpath(folder, root)
+        if below == "locks":  # which name machines and processes
+            continue
+        prefix = "" if below == os.curdir else f"{below}/"
+        found += sum(
+            parse_path(prefix + name) is None and not (is_written and is_temporary_name(name))
+            for name in names
+        )
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    raise EngineError(f"a copy's folder cannot be listed: {error.strerror}")
 
 
 def _obsolete(

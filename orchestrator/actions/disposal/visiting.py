@@ -64,7 +64,12 @@ class Visits:
             if seen is not None and seen.state == LEFT and self._is_near(row):
                 self.back.append(key)
             if row.state == ABSENT and (seen is None or seen.state not in (ABSENT, LEFT)):
-                self.unsure |= row.role != "offline"  # a medium is rarely here
+                self.unsure |= row.role != "offline" or seen is not None  # a medium is rarely here
+                if seen is not None:
+                    self._problems.append(
+                        f"disposal {self._name}: store {row.store}, copy {row.copy_ or 'live'}: "
+                        f"it was free, and cannot be proved to be now: {seen.detail}"
+                    )
                 return
         elif row.state == ABSENT:
             return  # it was proved free before it was taken away

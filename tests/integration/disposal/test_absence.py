@@ -155,3 +155,33 @@ def test_what_restic_still_has_of_a_study_is_found_although_every_record_says_it
             prove()
         with site.catalog.reading() as session:
             assert disposals.get(session, BATCH).state == "complete"
+
+
+def test_what_lies_beside_a_repository_in_its_folder_is_not_taken_for_harmless(
+    lab: LabSite, before: Path
+) -> None:
+    pack = next(path for path in (before / STORE / "data").rglob("*") if path.is_file())
+    for copy in ("disk", "second"):
+        root = lab.folder / "copies" / copy / STORE
+        for name in (f"data/{pack.name[:2]}/{pack.name}.bak", "data.old/pack", "copy of index"):
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(pack, root / name)
+            assert _proof(lab, copy).state == "unknown", (copy, name)
+            (root / name).unlink()
+        assert _proof(lab, copy).state == "absent"
+
+
+def test_a_pack_that_is_back_in_the_primary_and_in_no_index_is_seen(
+    lab: LabSite, before: Path
+) -> None:
+    old = {path.relative_to(before) for path in before.rglob("*") if path.is_file()}
+    primary_root = lab.folder / "copies/disk"
+    gone = sorted(path for path in old if not (primary_root / path).exists())
+    pack = next(path for path in gone if path.parts[1] == "data")
+    (primary_root / pack).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(before / pack, primary_root / pack)
+    found = _proof(lab, "disk")
+    assert (found.state, found.detail) == (
+        "residual",
+        "1 files that it had given up are there again",
+    )
