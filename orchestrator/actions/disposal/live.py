@@ -208,11 +208,14 @@ class LiveDisposal:
             }
             if row is None:
                 return
+            # What somebody has moved may be elsewhere in the store: only another walk can tell.
+            state = disposals.UNKNOWN if evidence["vanished"] else disposals.ABSENT
+            state = disposals.LEFT if left else state
             disposals.update_copy(
                 session,
                 key,
-                state=disposals.LEFT if left else disposals.ABSENT,
-                proved_at=None if left else now,
+                state=state,
+                proved_at=now if state == disposals.ABSENT else None,
                 detail="; ".join(done.stuck) or None,
                 evidence=evidence,
             )

@@ -22,7 +22,7 @@ from orchestrator.actions.holds import guard
 from orchestrator.actions.rotate import alone
 from orchestrator.actions.run import Run
 from orchestrator.actions.state import state_chunks
-from orchestrator.catalog import disposals, disposed, snapshots
+from orchestrator.catalog import copies, disposals, disposed, snapshots
 from orchestrator.catalog.disposals import CopyKey
 from orchestrator.errors import EngineError
 
@@ -236,14 +236,20 @@ class PrimaryDisposal:
                 )
                 if row.kind == "data"
             ]
+            name = self._site.config.primary.name
+            given_up = copies.inventory(
+                session, (name, "", self._repository.id), states=("removed",)
+            )
+            # A clock that was set back since must not make what went before look like later.
+            free = max([now, *(one.removed_at for one in given_up if one.removed_at is not None)])
             disposals.update_copy(
                 session,
-                CopyKey(self._disposal, self._store, self._site.config.primary.name),
+                CopyKey(self._disposal, self._store, name),
                 state=disposals.ABSENT,
                 proved_at=now,
                 detail=None,
                 evidence=evidence
-                | {"snapshots_replaced": len(anew_data), absence.FREE_SINCE: now.isoformat()},
+                | {"snapshots_replaced": len(anew_data), absence.FREE_SINCE: free.isoformat()},
             )
         self._sought.drop()
         return PrimaryRemoval(len(studies), len(anew), self._kept)
