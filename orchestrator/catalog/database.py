@@ -245,6 +245,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
         "synchronous=FULL",
         "foreign_keys=ON",
         "recursive_triggers=ON",
+        "secure_delete=ON",  # what was forgotten of a disposed study is overwritten
         "cache_size=-16384",
         "journal_size_limit=67108864",
     ):

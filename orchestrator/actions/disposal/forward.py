@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.disposal import ending
+from orchestrator.actions.disposal import ending, remains
 from orchestrator.actions.disposal.places import rows
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.disposal.visiting import Visits
@@ -103,13 +103,16 @@ class _Forwarding:
             return self._result
         if not self._prepare():
             return self._told()
+        remain = remains.clear(self._site, self._name)
+        self._result.problems += remain
         if not ending.is_certified(self._site, self._name):
             self._visits.look(again=False)
             if self._nothing_left():
                 self._visits.look(again=True)
         if self._is_back():
             return self._told()
-        if not self._visits.unsure and self._nothing_left() and self._may_end():
+        is_clear = not remain and not self._visits.unsure and self._nothing_left()
+        if is_clear and self._may_end():
             self._end()
         elif self._row.state == EXECUTING:
             self._leave_residual()

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+PICTURES = ".previews.json"
+"""How the name of a file ends that holds the pictures shown in a drill's report."""
+
 _PAPERS: dict[str, Paper] = {"letter": "us-letter", "a4": "a4"}
 
 
@@ -130,7 +133,7 @@ def _pictures(
     """Return the pictures to show and how many are held back; keep given ones for a signature."""
     from orchestrator.reports.drill_values import Preview
 
-    kept = folder / f"{drill}.previews.json"
+    kept = folder / f"{drill}{PICTURES}"
     if given is None:
         return _kept(kept)
     shown = [
