@@ -13,7 +13,12 @@ from orchestrator.actions.engine_view import EngineView, engine_on
 from orchestrator.actions.lock import reading
 from orchestrator.actions.manifests import entry_lines, lines_of
 from orchestrator.actions.places import OpenCopy, open_copy
-from orchestrator.actions.restore_from import candidates, choose_snapshot, prepare_target
+from orchestrator.actions.restore_from import (
+    candidates,
+    choose_snapshot,
+    drop_folders_of,
+    prepare_target,
+)
 from orchestrator.actions.restored import compare_with_manifest
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
@@ -171,6 +176,7 @@ class _RestoreWork:
                     "files restored", p.files_done, p.files_total
                 ),
             )
+            drop_folders_of(target, leave_out)
         with self._run.step("verify", copy=self._opened.name):
             self._verify(self._entries(view.engine, manifest), target)
         if view.lens is not None:

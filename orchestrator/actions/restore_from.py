@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,28 @@ def prepare_target(site: Site, to: Path) -> Path:
             hint="choose another folder",
         ) from None
     return target
+
+
+def drop_folders_of(root: Path, left_out: Iterable[bytes]) -> None:
+    """Remove the folders that are empty because what they held was left out.
+
+    Their names may be a patient's. A folder that was empty in the backup, or that holds anything,
+    stays; no link is followed.
+
+    Args:
+        root: The restored folder; it stays itself.
+        left_out: Paths below it, with forward slashes.
+    """
+    folders: set[bytes] = set()
+    for path in left_out:
+        parts = path.split(b"/")[:-1]
+        if b".." not in parts:
+            folders.update(b"/".join(parts[: depth + 1]) for depth in range(len(parts)))
+    links = {one for one in folders if os.path.islink(os.path.join(bytes(root), one))}
+    for folder in sorted(folders, key=len, reverse=True):
+        if not any(folder == one or folder.startswith(one + b"/") for one in links):
+            with suppress(OSError):
+                os.rmdir(os.path.join(bytes(root), folder))
 
 
 def outside(site: Site, to: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -71,6 +72,8 @@ def test_a_catalog_older_than_a_disposal_learns_of_it_from_the_bucket(vaulted: L
     back = str(vaulted.folder / "back")
     brought = vaulted.ask("restore", STORE, "--to", back, "--copy", "disk")
     assert (brought["suppressed"], brought["verified"]) == (1, True)
+    folders = [one for one in Path(back).rglob("*") if one.is_dir()]
+    assert all(any(one.iterdir()) for one in folders), "a folder's name may be a patient's"
 
 
 def test_a_restore_says_what_it_leaves_out(vaulted: LabSite) -> None:
