@@ -8,6 +8,7 @@ it; a place that cannot be looked at stays what it was.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -133,6 +134,7 @@ class _Forwarding:
             counts = disposals.counts(session, self._name)
             going = {store for store, state in counts if state in GOING}
             undone = [store for store, state in counts if state in _UNDONE]
+            undone += self._unproved(session, counts)
             known = {CopyKey.of(row) for row in disposals.copies(session, self._name)}
             for store in sorted(going):
                 for row in rows(site, session, self._name, store):
@@ -148,6 +150,20 @@ class _Forwarding:
             )
             return False
         return True
+
+    def _unproved(self, session: Session, counts: Mapping[tuple[str, str], int]) -> list[str]:
+        """Return the stores whose primary was rewritten and not proved free yet.
+
+        The catalog has the files of such studies until then: they have not come back.
+        """
+        found = []
+        for store, state in counts:
+            if state == PRIMARY_REMOVED and store in self._site.config.stores:
+                key = CopyKey(self._name, store, self._site.config.primary.name)
+                row = disposals.copy_row(session, key)
+                if row is None or row.state != ABSENT:
+                    found.append(store)
+        return found
 
     # states
 
