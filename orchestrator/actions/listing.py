@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.manifests import entry_lines, manifest_path, seal_context
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, repositories, snapshots, studies
+from orchestrator.catalog import copies, repositories, snapshots, studies, suppressions
 from orchestrator.errors import NotFoundError
 from orchestrator.keys.sealed import SealedReader
 from orchestrator.manifest import ManifestEntry, decode_entry
@@ -138,5 +138,14 @@ def study(site: Site, key: str) -> list[StudyRow]:
     with site.catalog.reading() as session:
         found = studies.studies(session, None, study=key)
     if not found:
-        raise NotFoundError("no store has such a study", hint="orchestrator study list")
+        raise no_such_study(site, key)
     return found
+
+
+def no_such_study(site: Site, key: str) -> NotFoundError:
+    """Return the error that tells a study nobody knows from one that was disposed of."""
+    with site.catalog.reading() as session:
+        is_disposed = any(one == key for _store, one, _since in suppressions.every(session))
+    if is_disposed:
+        return NotFoundError("the study was disposed of", hint="orchestrator disposal list")
+    return NotFoundError("no store has such a study", hint="orchestrator study list")

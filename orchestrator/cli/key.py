@@ -83,7 +83,10 @@ def kit(invocation: Invocation, to: Path | None) -> None:
     else:
         render.say(f"recovery kit: {files.text}")
         render.say(f"for printing: {files.html}")
-    render.note("It must leave this machine: lock it away elsewhere and delete both files.")
+    render.note(
+        "It must leave this machine: lock it away elsewhere, with suppressed.json beside it if "
+        "there is one\n(the list of disposed studies), and delete the files here."
+    )
 
 
 @key.command()

@@ -9,7 +9,6 @@ from orchestrator.actions.retention.decisions import today_at
 from orchestrator.actions.retention.plan import decision_values, rule_values
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
-from orchestrator.errors import NotFoundError
 from orchestrator.retention.study import Component, Decision, StudyFacts
 
 
@@ -45,6 +44,7 @@ def explain(site: Site, study: str) -> list[Explained]:
         DamageError: What was adopted, or a field of the catalog, was changed.
     """
     from orchestrator.actions.holds.guard import in_force
+    from orchestrator.actions.listing import no_such_study
     from orchestrator.actions.retention.facts import study_facts
     from orchestrator.retention.explain import explain as explained
 
@@ -57,7 +57,7 @@ def explain(site: Site, study: str) -> list[Explained]:
             for facts in study_facts(site, session, studies=[study])
         ]
     if not found:
-        raise NotFoundError("no store has such a study", hint="orchestrator study list")
+        raise no_such_study(site, study)
     return found
 
 

@@ -112,6 +112,10 @@ def test_what_is_due_goes_from_store_and_every_snapshot_and_the_rest_stays(
     ready.run("check", expect=0)
     assert ready.copies()["disk"]["state"] == "proven"
     ready.run("rotate")
+    gone = ready.rows("SELECT study_key FROM suppressed_study LIMIT 1")[0]["study_key"]
+    for words in (("study", "show"), ("retention", "explain")):
+        told = ready.run(*words, gone, expect=10).error
+        assert told["message"] == "the study was disposed of"
 
 
 def test_what_was_put_on_hold_after_the_approval_is_withheld_and_stays(ready: LabSite) -> None:
