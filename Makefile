@@ -25,7 +25,7 @@ setup: ## make .venv from the hashed lock file
 	@deploy/lab/install-packages.sh setup
 	@$(MAKE) -s $(INSTALLED)
 
-demo: ## from the first night to a disposal that is proven, in about two minutes
+demo: ## from the first night to a disposal that is proven, in two to three minutes
 	@deploy/lab/install-packages.sh demo
 	@$(MAKE) -s $(INSTALLED)
 	@deploy/lab/get-restic.sh >/dev/null
