@@ -81,8 +81,10 @@ def test_a_patient_list_is_taken_told_and_kept_without_anybodys_identity(
 
     shown = site.run("patients", "show")
     state = shown.document
-    assert (state["list"]["list"], state["usable"], state["doubts"]) == (body["list"], True, [])
-    assert state["refused"]["refusal"]
+    assert (state["list"]["list"], state["usable"]) == (body["list"], False)
+    assert state["doubts"] == ["patient_list_refused"]
+    # Of the two, the one that is not older than the list in force stands in the way.
+    assert "--accept-shrink" in state["refused"]["refusal"]
     assert 0 <= state["age_s"] < state["max_age_s"] == 30 * 86400
     table = subprocess.run(
         [str(PROGRAM), "patients", "show"], env=site.env, capture_output=True, check=True

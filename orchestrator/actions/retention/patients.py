@@ -119,11 +119,14 @@ def list_doubts(site: Site, session: Session) -> frozenset[ReviewReason]:
     found: set[ReviewReason] = set()
     if not is_fresh(site, row.exported_at, site.clock.now()):
         found.add("patient_list_stale")
-    refused = rows.refused_since(session, row.imported_at)
-    if not all(is_older(one, row) for one in refused):
-        # What it would have said, a hold perhaps, is not known.
+    if _in_the_way(session, row):
         found.add("patient_list_refused")
     return frozenset(found)
+
+
+def _in_the_way(session: Session, row: PatientList) -> list[PatientList]:
+    """Return the refused lists of which it is not known what, or which hold, they would bring."""
+    return [one for one in rows.refused_since(session, row.imported_at) if not is_older(one, row)]
 
 
 def standing(site: Site) -> Standing:
@@ -136,13 +139,16 @@ def standing(site: Site) -> Standing:
             if one.blocked is not None:
                 blocked[one.blocked] += 1
         exported = None if row is None else row.exported_at
+        refused = newest if newest is not None and newest.state == rows.REFUSED else None
+        if row is not None and (found := _in_the_way(session, row)):
+            refused = max(found, key=lambda one: one.imported_at)
         return Standing(
             row=row,
             doubts=list_doubts(site, session),
             age=None if exported is None else site.clock.now() - exported,
             merged=merged,
             blocked=dict(blocked),
-            refused=newest if newest is not None and newest.state == rows.REFUSED else None,
+            refused=refused,
         )
 
 
