@@ -6,7 +6,6 @@ Keeping is always safe, so whoever proposed a batch may also withdraw it.
 
 from __future__ import annotations
 
-import unicodedata
 from datetime import datetime, timedelta
 
 from orchestrator.actions.disposal import listing
@@ -16,7 +15,7 @@ from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.ledger import mirror
 from orchestrator.actions.ledger import note as ledger_note
 from orchestrator.actions.ledger.record import Event, record
-from orchestrator.actions.person import demand_person
+from orchestrator.actions.person import are_one_person, demand_person, plain_name
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals
@@ -187,7 +186,7 @@ def _demand(site: Site, name: str, *states: str) -> Disposal:
 
 def _demand_second_person(site: Site, row: Disposal) -> None:
     if _are_one_person(site, row, site.actor):
-        also = "" if row.proposed_by == site.actor else f", as {row.proposed_by}"
+        also = "" if row.proposed_by == site.actor else f", as {row.proposed_by},"
         raise RefusedError(
             f"disposal {row.id}: {site.actor} proposed it{also} and may not approve it",
             hint=f"another person of compliance: orchestrator --as ACTOR disposal approve {row.id}",
@@ -196,21 +195,11 @@ def _demand_second_person(site: Site, row: Disposal) -> None:
 
 def _are_one_person(site: Site, row: Disposal, actor: str) -> bool:
     """Say whether an actor is the human who proposed a batch, under whatever name in the file."""
-    if actor == row.proposed_by:
+    if are_one_person(site, actor, row.proposed_by):
         return True
-    proposer = site.config.actors.get(row.proposed_by)
-    names = {_plain(str(row.plan.get("proposed_by_name") or ""))}
-    names.add(_plain(proposer.name) if proposer is not None else "")
+    then = plain_name(str(row.plan.get("proposed_by_name") or ""))
     known = site.config.actors.get(actor)
-    return known is not None and _plain(known.name) in names - {""}
-
-
-def _plain(name: str) -> str:
-    """Return a name without case, accents, signs and doubled spaces."""
-    decomposed = unicodedata.normalize("NFKD", name).casefold()
-    letters = "".join(one if one.isalnum() else " " for one in decomposed
-                      if not unicodedata.combining(one))  # fmt: skip
-    return " ".join(sorted(letters.split()))
+    return known is not None and plain_name(known.name) == then != ""
 
 
 def _demand_clock(site: Site, row: Disposal) -> datetime:

@@ -14,7 +14,7 @@ from orchestrator.actions.holds.listing import HoldFacts, facts_of
 from orchestrator.actions.holds.place import LONGEST_REASON
 from orchestrator.actions.ledger.outside import demand_signable
 from orchestrator.actions.ledger.record import Event, record, record_new
-from orchestrator.actions.person import demand_person
+from orchestrator.actions.person import are_one_person, demand_person
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import holds
@@ -87,9 +87,10 @@ def _release(site: Site, session: Session, row: HoldRow, reason: str) -> Event:
         row.release_reason_enc = _sealed(site, row, "asked", reason)
         holds.save(session, row)
         return events.release_asked(row)
-    if row.release_asked_by == site.actor:
+    if are_one_person(site, row.release_asked_by, site.actor):
+        also = "" if row.release_asked_by == site.actor else f" as {row.release_asked_by}"
         raise RefusedError(
-            f"hold {row.id}: {site.actor} has asked for its release; another person must "
+            f"hold {row.id}: {site.actor} has asked for its release{also}; another person must "
             "confirm it",
             hint=f"orchestrator --as ANOTHER hold release {row.id} --reason TEXT",
         )

@@ -321,12 +321,28 @@ def test_release_takes_two_people_one_of_compliance(nights: Nights) -> None:
     assert "settled" not in text
 
 
+def test_two_entries_of_one_name_are_one_person_and_release_nothing(nights: Nights) -> None:
+    nights.back_up(1, [image(1, 1)])
+    site = nights.site
+    name = hold(nights, "study", study=nights.study(1))
+    people = dict(site.config.actors)
+    twin = people["privacy"].name.upper()
+    people["twin"] = replace(people["it"], name=f" {twin}")
+    object.__setattr__(site.config, "actors", people)
+    site.actor = "privacy"
+    release.release(site, name, "settled")
+    site.actor = "twin"
+    with pytest.raises(RefusedError, match="another person"):
+        release.release(site, name, "settled")
+    assert nights.held() == {1}
+
+
 def test_release_needs_somebody_of_compliance(nights: Nights) -> None:
     nights.back_up(1, [image(1, 1)])
     site = nights.site
     name = hold(nights, "study", study=nights.study(1))
     people = dict(site.config.actors)
-    people["other"] = people["it"]
+    people["other"] = replace(people["it"], name="O. Ther")
     object.__setattr__(site.config, "actors", people)
     site.actor = "it"
     release.release(site, name, "settled")
