@@ -106,6 +106,11 @@ def _go_on(
         row = disposals.get(session, disposal)
     nothing = Execution(disposal, dry_run=False)
     if row.state not in OPEN or not _unfinished(site, disposal):
+        if row.paused is not None and not may_be_paused:
+            # Nothing is done, which is no success.
+            raise RefusedError(
+                f"disposal {row.id} is paused by hold {row.paused}", hint="orchestrator hold list"
+            )
         return nothing
     _keep_held(site, disposal)
     if not _unfinished(site, disposal):

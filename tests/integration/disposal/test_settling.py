@@ -246,6 +246,8 @@ def test_a_hold_on_a_study_of_a_running_disposal_keeps_it_from_its_end(begun: La
     assert (batch.row.state, batch.row.paused) == ("residual", HOLD)
     assert batch.row.certificate is None
     assert batch.earliest_completion is None
+    with acting(begun, "it", ahead=AFTER) as site, pytest.raises(RefusedError, match=HOLD):
+        execute(site, BATCH, dry_run=False)
 
 
 def test_a_study_that_came_back_is_left_to_a_person_and_keeps_a_disposal_open(
