@@ -7,16 +7,15 @@ up, or that nobody knows. What the proof rests on is told in the evidence; nothi
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from orchestrator.actions import observe
 from orchestrator.actions import primary as primaries
-from orchestrator.actions.disposal import live
+from orchestrator.actions.disposal import beside, live
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.lock import reading
 from orchestrator.actions.places import OpenCopy, open_copy
@@ -25,8 +24,7 @@ from orchestrator.catalog import copies, disposals, disposed, repositories, snap
 from orchestrator.catalog.disposal_tables import LIVE
 from orchestrator.catalog.disposals import GOING, CopyKey
 from orchestrator.config.site import ImmutableCopy
-from orchestrator.engines.layout import is_temporary_name, parse_path
-from orchestrator.errors import AbsentCopyError, EngineError
+from orchestrator.errors import AbsentCopyError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -41,6 +39,9 @@ LOCK_ENDED = "versions removed after their lock had ended"
 
 FREE_SINCE = "free_since"
 """Field of a primary's evidence: when it was first proved to hold nothing of the studies."""
+
+_MOST_ASKED = 200
+"""So many versions are asked for their lock, one request each."""
 
 _THERE = ("good", "damaged", "missing")
 
@@ -112,7 +113,7 @@ def _prove_live(site: Site, disposal: str, key: CopyKey) -> Proof:
         return Proof("unknown", detail="nobody has removed it", evidence=evidence)
     removed = max((one.live_removed_at for one in gone if one.live_removed_at), default=None)
     walked = state.walked_at if state is not None else None
-    if evidence.get("vanished") and (walked is None or removed is None or walked <= removed):
+    if evidence.get(live.MOVED) and (walked is None or removed is None or walked <= removed):
         words = "files were not where the backup had seen them: the next backup looks for them"
         return Proof("unknown", detail=words, evidence=evidence)
     return Proof("absent", evidence=evidence)
@@ -155,7 +156,7 @@ def _prove_primary(site: Site, disposal: str, key: CopyKey, repository: Reposito
     if left:
         words = f"{len(left)} files that it had given up are there again"
         return Proof("residual", detail=words, evidence=evidence)
-    strays = _strays(site.primary_root(repository.name), is_written=True)
+    strays = beside.strays(site.primary_root(repository.name), is_written=True)
     if strays:
         words = f"{strays} files in its folder are of nobody known"
         return Proof("unknown", detail=words, evidence=evidence)
@@ -167,7 +168,7 @@ def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: Repo
     """Compare a replica's names with the primary's, then let restic look at what is left."""
     is_bucket = isinstance(opened.copy, ImmutableCopy)
     present = _names(site, opened, repository)
-    strays = _strays(opened.folder) if opened.folder is not None else 0
+    strays = beside.strays(opened.folder) if opened.folder is not None else 0
     with site.catalog.reading() as session:
         left, strange = _obsolete(site, session, disposal, repository, present)
         replaced = _replaced(session, disposal, repository.id)
@@ -184,6 +185,8 @@ def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: Repo
         "looked_at": site.clock.now().isoformat(timespec="seconds"),
     }
     if left:
+        if is_bucket and (until is None or until <= site.clock.now()):
+            until = _lengthened(site, opened.name, repository, left, until)
         words = f"{len(left)} files that the primary gave up are there"
         return Proof("residual", until, words, evidence)
     if strange or strays:
@@ -208,30 +211,6 @@ def _names(site: Site, opened: OpenCopy, repository: RepositoryRow) -> set[FileK
             if not version.is_marker:
                 names.add(version.parsed or ("unknown", version.path))
     return names
-
-
-def _strays(root: Path, *, is_written: bool = False) -> int:
-    """Count what lies in a repository's folder and is no part of it: anything may be in it.
-
-    Args:
-        root: The repository's folder.
-        is_written: restic may be at work here: what it has not finished is not counted.
-    """
-    found = 0
-    for folder, _, names in os.walk(root, onerror=_refuse):
-        below = os.path.relpath(folder, root)
-        if below == "locks":  # which name machines and processes
-            continue
-        prefix = "" if below == os.curdir else f"{below}/"
-        found += sum(
-            parse_path(prefix + name) is None and not (is_written and is_temporary_name(name))
-            for name in names
-        )
-    return found
-
-
-def _refuse(error: OSError) -> None:
-    raise EngineError(f"a copy's folder cannot be listed: {error.strerror}")
 
 
 def _obsolete(
@@ -278,6 +257,23 @@ def _locked_until(
         if (one.kind, one.name) in left and one.retain_until is not None
     ]
     return max(locks, default=None)
+
+
+def _lengthened(
+    site: Site,
+    copy: str,
+    repository: RepositoryRow,
+    left: set[FileKey],
+    until: datetime | None,
+) -> datetime | None:
+    """Ask a bucket until when it keeps what should be gone: others may lengthen locks, too."""
+    found = [until] if until is not None else []
+    with site.bucket(copy) as bucket:
+        there = (one for one in bucket.versions(repository.name) if not one.is_marker)
+        for version in islice((one for one in there if one.parsed in left), _MOST_ASKED):
+            retained = bucket.retention(version)
+            found += [retained] if retained is not None else []
+    return max(found, default=None)
 
 
 def _studies(session: Session, disposal: str, store: str) -> list[str]:

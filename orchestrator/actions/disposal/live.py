@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 TECHNIQUE = "compared with the backup, then removed file by file"
 
+MOVED = "moved"
+"""Field of the store's evidence: files were not where the backup had seen them; noted with the
+removal itself, for whoever goes on after a crash could not tell."""
+
 _KEEPS = {
     "changed": withdrawal.CHANGED,
     "linked": "linked_elsewhere",
@@ -141,6 +145,8 @@ class LiveDisposal:
                 self._stop(session, study, done.obstacle, done.problem)
                 return
             self._result.studies += 1
+            if done.vanished:
+                self._note_moved(session)
             disposed.mark_gone(session, self._store, study, run_id=self._run.id)
             disposals.set_studies(
                 session,
@@ -165,6 +171,12 @@ class LiveDisposal:
         self._result.files += done.files
         self._result.folders += done.folders
         self._result.vanished += done.vanished
+
+    def _note_moved(self, session: Session) -> None:
+        key = CopyKey(self._disposal, self._store, LIVE)
+        row = disposals.copy_row(session, key)
+        if row is not None:
+            disposals.update_copy(session, key, evidence={**row.evidence, MOVED: True})
 
     def _reduce_manifest(self) -> None:
         """Take what was removed out of the last manifest: the next backup sees no loss."""
@@ -200,6 +212,7 @@ class LiveDisposal:
             row = disposals.copy_row(session, key)
             before = row.evidence if row is not None else {}
             evidence = {
+                **before,
                 "technique": TECHNIQUE,
                 **{
                     name: int(before.get(name, 0)) + getattr(done, name)
@@ -209,7 +222,7 @@ class LiveDisposal:
             if row is None:
                 return
             # What somebody has moved may be elsewhere in the store: only another walk can tell.
-            state = disposals.UNKNOWN if evidence["vanished"] else disposals.ABSENT
+            state = disposals.UNKNOWN if evidence.get(MOVED) else disposals.ABSENT
             state = disposals.LEFT if left else state
             disposals.update_copy(
                 session,

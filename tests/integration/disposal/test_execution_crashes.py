@@ -10,6 +10,7 @@ import pytest
 from orchestrator.actions.disposal import inside, live, suppression
 from orchestrator.actions.disposal import primary as primaries
 from orchestrator.actions.disposal.execute import execute, resume
+from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.sought import Sought
 from orchestrator.actions.holds import place
 from orchestrator.catalog import disposed
@@ -130,6 +131,9 @@ def test_a_disposal_cut_off_at_every_step_in_turn_goes_on_each_time(ready: LabSi
         _demand_nothing_kept_is_lost(ready)
     with acting(ready, "it") as site:
         assert resume(site, BATCH).problems == []
+        assert batch_state(site) == "residual", "files had gone that nobody had recorded"
+        ready.run("backup")
+        assert settle(site) == []
     _demand_all_gone(ready)
 
 
