@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import sqlalchemy as sa
@@ -116,6 +116,29 @@ def in_catalog(session: Session, store: str, studies: Collection[str]) -> dict[s
         )
         found |= {study: int(count) for study, count in session.connection().execute(query)}
     return found
+
+
+def elsewhere(
+    session: Session, gone: Mapping[str, Collection[str]], studies: Collection[str]
+) -> frozenset[str]:
+    """Return which studies have files in a store from which they have not gone.
+
+    Args:
+        session: Any session.
+        gone: Studies that have gone, by store.
+        studies: All of them.
+    """
+    found: set[str] = set()
+    for batch in batches(sorted(studies), _KEYS_A_QUERY):
+        query = (
+            sa.select(_file.c.store, _file.c.study_key)
+            .where(_file.c.study_key.in_(batch))
+            .distinct()
+        )
+        for store, study in session.connection().execute(query):
+            if study not in gone.get(store, ()):
+                found.add(study)
+    return frozenset(found)
 
 
 def mark_gone(session: Session, store: str, study: str, *, run_id: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from orchestrator import canonical
 from orchestrator.actions.certificates import certify as certificates
 from orchestrator.actions.site import SYSTEM, Site
-from orchestrator.catalog import disposals, media
+from orchestrator.catalog import disposals, disposed, media
 from orchestrator.catalog import ledger as ledger_rows
 from orchestrator.catalog.disposal_tables import LIVE, Disposal, DisposalCopy, DisposalStudy
 from orchestrator.catalog.disposals import ABSENT, GOING, WITHHELD
@@ -56,6 +56,7 @@ def act_of(site: Site, name: str) -> RecordDisposal:
         copies = list(disposals.copies(session, name))
         labels = {one.id: one.label for one in media.of_copy(session, None, retired=True)}
         subjects = _subjects(site, session, row, gone)
+        elsewhere = _elsewhere(session, gone)
     _demand_ended(row, gone, copies)
     held = sum("on_hold" in (one.withheld or "") for one in withheld)
     return RecordDisposal(
@@ -67,9 +68,27 @@ def act_of(site: Site, name: str) -> RecordDisposal:
         copies=tuple(_copies(copies, labels)),
         verification=_verification(copies, labels, held=held, withheld=len(withheld)),
         persons=tuple(_persons(site, row, copies)),
-        not_claimed=(_ATTESTED,) if any(_basis(one) == "attested" for one in copies) else (),
+        not_claimed=(
+            *((_ATTESTED,) if any(_basis(one) == "attested" for one in copies) else ()),
+            *elsewhere,
+        ),
         evidence=_evidence(site, row, copies),
         ledger=tuple(row.entries),
+    )
+
+
+def _elsewhere(session: Session, gone: Sequence[DisposalStudy]) -> tuple[str, ...]:
+    """Say what is not claimed of studies that other stores hold, too: each store goes by itself."""
+    stores: dict[str, set[str]] = {}
+    for one in gone:
+        stores.setdefault(one.store, set()).add(one.study_key)
+    studies = set().union(*stores.values())
+    others = disposed.elsewhere(session, stores, studies)
+    if not others:
+        return ()
+    return (
+        f"That no other store has these studies: {len(others)} of these studies are in another "
+        "store, or in its backups, and stay there until its own disposal.",
     )
 
 
