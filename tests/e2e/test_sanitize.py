@@ -58,6 +58,14 @@ def site(make_site: MakeSite) -> Iterator[Site]:
         yield opened
 
 
+TWIN = """
+[actors.twin]
+name = "T. I."
+title = "IT administrator"
+roles = ["operator", "custodian", "compliance"]
+"""
+
+
 def ledger_types(site: LabSite) -> list[str]:
     with site.opened() as opened:
         found = opened.ledger.log.reader().entries()
@@ -70,7 +78,7 @@ def device(make_raw: MakeRaw) -> str:
 
 
 def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device: str) -> None:
-    site = make_site()
+    site = make_site(more=TWIN)
     probed = site.ask("sanitize", "probe", device)
     assert probed["kind"] == "loop"
     reach = {one["technique"]: one for one in probed["techniques"]}
@@ -87,6 +95,8 @@ def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device
     assert "not approved" in early.error["message"]
     error = site.run("--as", "it", "sanitize", "approve", name, expect=5).error
     assert "may not" in error["message"]
+    error = site.run("--as", "twin", "sanitize", "approve", name, expect=5).error
+    assert "may not" in error["message"]  # one person under two names is one person
     assert "person" in site.run("sanitize", "approve", name, expect=5).error["message"]
     assert Path(device).read_bytes() == before  # nothing was done yet
     assert site.ask("--as", "privacy", "sanitize", "approve", name)["state"] == "approved"
@@ -107,7 +117,9 @@ def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device
         "sanitization.run.done",
     ]
     validate = ("sanitize", "validate", name, "--accept")
-    assert "may not validate" in site.run("--as", "it", *validate, expect=5).error["message"]
+    for same in ("it", "twin"):
+        refused = site.run("--as", same, *validate, expect=5)
+        assert "may not validate" in refused.error["message"]
     both = site.run("--as", "privacy", *validate, "--reject", "--reason", "both", expect=2)
     assert "one of the two" in both.error["message"]
     # A loop device is a file on another medium: who accepts that must say why.

@@ -27,6 +27,7 @@ from orchestrator.actions.certificates.vendor_terms import (
     wanting,
 )
 from orchestrator.actions.ledger.record import Event
+from orchestrator.actions.person import are_one_person
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import certificates as rows
 from orchestrator.catalog import media, sanitizations
@@ -139,7 +140,7 @@ def confirm(site: Site, certificate_id: str) -> Imported:
             row = rows.vendor_certificate(session, certificate_id)
         if row.state != PROPOSED:
             raise RefusedError(f"the vendor's certificate {row.id} is {row.state} already")
-        if row.proposed_by == site.actor:
+        if are_one_person(site, row.proposed_by, site.actor):
             raise RefusedError(
                 f"{site.actor} has proposed this: somebody else confirms it",
                 hint="use --as with another person of compliance",

@@ -19,7 +19,7 @@ from orchestrator.actions.certificates.vendor_terms import demand_terms
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger import note as ledger_note
 from orchestrator.actions.ledger.record import Event, record
-from orchestrator.actions.person import demand_person
+from orchestrator.actions.person import are_one_person, demand_person
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitization.certificate import certify
 from orchestrator.actions.sanitization.evidence import is_intact, keep_file
@@ -244,7 +244,8 @@ def _demand_valid(site: Site, row: Sanitization, *, accept: bool, reasons: Seque
             hint=f"orchestrator sanitize show {row.id}",
         )
     worked = row.performed_by if row.basis == "measured" else row.proposed_by
-    if site.actor in (row.performed_by, worked):
+    workers = {one for one in (row.performed_by, worked) if one is not None}
+    if any(are_one_person(site, site.actor, one) for one in workers):
         raise RefusedError(
             f"sanitization {row.id}: {site.actor} did it or recorded it and may not validate it",
             hint=f"orchestrator --as ACTOR sanitize validate {row.id} --accept",

@@ -19,7 +19,7 @@ from typing import Any
 from orchestrator import __version__
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, announced
-from orchestrator.actions.person import demand_person
+from orchestrator.actions.person import are_one_person, demand_person
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.sanitization.evidence import Timed, keep_json, keep_transcripts, runner
 from orchestrator.actions.sanitization.rows import RUN, body_of, conclude, settle
@@ -97,7 +97,7 @@ def _demand_approved(site: Site, name: str) -> Sanitization:
             f"sanitization {row.id} is {row.state}, not {APPROVED}",
             hint=f"orchestrator sanitize show {row.id}",
         )
-    if row.decided_by == row.proposed_by:
+    if row.decided_by is None or are_one_person(site, row.decided_by, row.proposed_by):
         raise RefusedError(f"sanitization {row.id}: proposed and approved by one person")
     if site.clock.now() - row.decided_at > APPROVAL_LASTS:
         raise RefusedError(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger import note as ledger_note
 from orchestrator.actions.ledger.record import Event, record
-from orchestrator.actions.person import demand_person
+from orchestrator.actions.person import are_one_person, demand_person
 from orchestrator.actions.run import run
 from orchestrator.actions.sanitization.evidence import runner
 from orchestrator.actions.sanitization.rows import body_of, described, settle
@@ -246,7 +246,7 @@ def _decide(site: Site, name: str, state: str, reason: str | None) -> Sanitizati
         row = show(site, name)
         now = site.clock.now()
         if state == APPROVED:
-            if row.proposed_by == site.actor:
+            if are_one_person(site, row.proposed_by, site.actor):
                 raise RefusedError(
                     f"sanitization {row.id}: {site.actor} proposed it and may not approve it",
                     hint=f"orchestrator --as ACTOR sanitize approve {row.id}",
