@@ -172,10 +172,7 @@ def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: Repo
     with site.catalog.reading() as session:
         left, strange = _obsolete(site, session, disposal, repository, present)
         replaced = _replaced(session, disposal, repository.id)
-        known = {
-            one.id
-            for one in snapshots.of_store(session, None, kind=None, repository_id=repository.id)
-        }
+        free = _looked_into(site, session, disposal, repository)
         until = _locked_until(session, opened, repository, left)
     evidence: dict[str, Any] = {
         "technique": LOCK_ENDED if is_bucket else FOLLOWED,
@@ -196,7 +193,7 @@ def _prove_replica(site: Site, disposal: str, opened: OpenCopy, repository: Repo
         listed = {one.id for one in view.engine.snapshots()}
     evidence["snapshots"] = len(listed)
     evidence["snapshots_replaced"] = len(listed & replaced)
-    if listed & replaced or listed - known:
+    if listed & replaced or listed - free:
         return Proof("residual", None, "it shows snapshots that were replaced", evidence)
     return Proof("absent", evidence=evidence)
 
@@ -226,9 +223,7 @@ def _obsolete(
     then, and had been looked into.
     """
     key = (site.config.primary.name, "", repository.id)
-    row = disposals.copy_row(session, CopyKey(disposal, repository.store, key[0]))
-    first = row.evidence.get(FREE_SINCE) if row is not None else None
-    proved = datetime.fromisoformat(first) if first is not None else None
+    proved = _free_since(site, session, disposal, repository)
     needed = {(one.kind, one.name) for one in copies.inventory(session, key, states=_THERE)}
     given_up = {
         (one.kind, one.name): one.removed_at
@@ -239,9 +234,28 @@ def _obsolete(
     left: set[FileKey] = set()
     for name in beyond - strange:
         at = given_up[name]
-        if proved is None or at is None or at <= proved:
+        if at is None or at <= proved:
             left.add(name)
     return left, strange
+
+
+def _looked_into(
+    site: Site, session: Session, disposal: str, repository: RepositoryRow
+) -> set[str]:
+    """Return the snapshots that were in the primary when it was proved free, or came later.
+
+    One that rotation took from it since then may stay on a copy for as long as a lock runs.
+    """
+    proved = _free_since(site, session, disposal, repository)
+    rows = snapshots.of_store(session, None, kind=None, repository_id=repository.id, forgotten=True)
+    return {one.id for one in rows if one.forgotten_at is None or one.forgotten_at > proved}
+
+
+def _free_since(site: Site, session: Session, disposal: str, repository: RepositoryRow) -> datetime:
+    """Return when a primary was proved free for the first time; the end of time if it was not."""
+    row = disposals.copy_row(session, CopyKey(disposal, repository.store, site.config.primary.name))
+    first = row.evidence.get(FREE_SINCE) if row is not None else None
+    return datetime.fromisoformat(first or "9999-12-31T00:00:00+00:00")
 
 
 def _locked_until(

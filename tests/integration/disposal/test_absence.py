@@ -12,6 +12,7 @@ import pytest
 from orchestrator.actions.disposal import inside
 from orchestrator.actions.disposal.absence import Proof, prove_copy
 from orchestrator.actions.disposal.execute import execute
+from orchestrator.actions.rotate import rotate
 from orchestrator.catalog import disposals
 from orchestrator.catalog.disposal_tables import LIVE
 from orchestrator.catalog.disposals import CopyKey
@@ -31,6 +32,15 @@ SECOND = """
 [copies.second]
 role = "local"
 path = "copies/second"
+"""
+KEEP_ONE = """
+[rotation]
+keep_last = 1
+minimum = 1
+keep_daily = 0
+keep_weekly = 0
+keep_monthly = 0
+keep_yearly = 0
 """
 SOON = MORE.replace('quarantine = "14d"', 'quarantine = "1s"')
 
@@ -185,3 +195,16 @@ def test_a_pack_that_is_back_in_the_primary_and_in_no_index_is_seen(
         "residual",
         "1 files that it had given up are there again",
     )
+
+
+def test_a_snapshot_that_rotation_took_after_the_proof_keeps_no_copy_from_being_free(
+    lab: LabSite,
+) -> None:
+    lab.run("backup")
+    (lab.images / "note.txt").write_text("of nobody")
+    lab.run("backup")
+    lab.write(more=SOON + SECOND + KEEP_ONE)
+    with acting(lab, "it") as site:
+        (rotation,) = rotate(site, [STORE], dry_run=False)
+        assert rotation.remove
+        assert prove_copy(site, BATCH, CopyKey(BATCH, STORE, "second")).state == "absent"
