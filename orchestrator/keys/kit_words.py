@@ -51,8 +51,8 @@ SITE_AFTER = (
     "orchestrator catalog rebuild --copy COPY"
 )
 DISPOSED = (
-    "A copy that was away may still hold studies that were lawfully disposed of. restic alone "
-    "brings them back; the orchestrator leaves them out. Its list of them, without names, is the "
+    "A copy that was away may still hold studies that were lawfully disposed of. The commands "
+    "above bring them back; the orchestrator leaves them out. Its list, without names, is the "
     "file suppressed.json of this kit; a newer one lies in every bucket and beside the site's "
     "state. Put the file into state/recovery-kit before the catalog is rebuilt."
 )
