@@ -137,7 +137,8 @@ def _remove(
     Some at a time, each time with the gate shut: a hold that is placed meanwhile keeps the rest.
     """
     locked = 0
-    held_back = False
+    # As long as a snapshot is there what it needs stays, and packs as long as an index is.
+    stays = len(_ORDER)
     for start in range(0, len(seen.outdated), _AT_ONCE):
         site.check_stop()
         with guard.guarded(site) as session:
@@ -146,14 +147,15 @@ def _remove(
                 ids = {one for holds in held.values() for one in holds}
                 return locked + len(seen.outdated) - start, tuple(sorted(ids))
             for version in seen.outdated[start : start + _AT_ONCE]:
-                if _kind(version) == "data" and held_back:
+                rank = _ORDER.get(_kind(version), -1)
+                if rank > stays:
                     locked += 1
                     continue
                 try:
                     bucket.sweep(version)
                 except RefusedError:
                     locked += 1
-                    held_back = held_back or _kind(version) == "index"
+                    stays = min(stays, rank) if rank >= 0 else stays
     return locked, ()
 
 
