@@ -144,7 +144,7 @@ def _coverage(site: Site, opened: OpenCopy, repository: RepositoryRow) -> Covera
             missing += 1
         else:
             earliest = until if earliest is None else min(earliest, until)
-    ours = set(needed) | observe.removed_from_primary(site, repository.id)
+    ours = {*needed, *observe.removed_from_primary(site, repository.id)}
     foreign = len(set(listed) - ours)
     tampered = sum(stored.versions > 1 or stored.hidden for stored in listed.values())
     trouble = observe.suspicion(tampered, foreign)

@@ -60,9 +60,17 @@ class StoreLock:
                 f"store {self._store}: locked by run {self.holder() or 'of an unknown name'}",
                 hint="wait for it to end; `orchestrator status` shows how far it is",
             )
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, json.dumps({"run": run, "pid": os.getpid()}).encode(), 0)
         self._fd = fd
+        self.note_holder(run)
+
+    def note_holder(self, run: str) -> None:
+        """Note which run holds the lock.
+
+        Raises:
+            LockedError: The lock is not held.
+        """
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, json.dumps({"run": run, "pid": os.getpid()}).encode(), 0)
 
     def release(self) -> None:
         """Let the lock go; does nothing if it is not held."""

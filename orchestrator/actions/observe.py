@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.places import OpenCopy
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from orchestrator.catalog.copy_tables import CopyState as CopyStateRow
 
 BAD = ("damaged", "missing")
+
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,13 @@ def distrusted(site: Site, key: copies.CopyKey) -> set[FileKey]:
         return {(held.kind, held.name) for held in copies.inventory(session, key, states=BAD)}
 
 
-def removed_from_primary(site: Site, repository_id: str) -> set[FileKey]:
-    """Return the files that a recorded prune took out of the primary."""
+def removed_from_primary(site: Site, repository_id: str) -> dict[FileKey, datetime]:
+    """Return the files that a recorded prune took out of the primary, and when that was."""
     key = (site.config.primary.name, "", repository_id)
     with site.catalog.reading() as session:
         return {
-            (held.kind, held.name) for held in copies.inventory(session, key, states=("removed",))
+            (held.kind, held.name): held.removed_at or _LONG_AGO
+            for held in copies.inventory(session, key, states=("removed",))
         }
 
 

@@ -106,7 +106,7 @@ class Replicas:
 
     def start(self) -> None:
         """Begin to send what the primary has finished."""
-        self._obsolete = observe.removed_from_primary(self._site, self._repository.id)
+        self._obsolete = set(observe.removed_from_primary(self._site, self._repository.id))
         targets: dict[str, Place] = {name: opened.place for name, opened in self._open.items()}
         if not targets:
             targets[self._site.config.primary.name] = self._witness()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from orchestrator.actions import run_ids
 from orchestrator.actions.lock import StoreLock, is_marked, locked, marked, run_mark
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs
@@ -133,7 +133,7 @@ def run(
         StoppedError: The work was told to stop while it waited for one.
     """
     now = site.clock.now()
-    run_id = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    run_id = run_ids.fresh(now)
     with ExitStack() as stack:
         # The mark comes before the lock: a lock without one belongs to a dead run.
         stack.enter_context(marked(site.lock_dir, run_mark(run_id)))
@@ -150,6 +150,12 @@ def run(
                     wait_s=occasion.wait_s,
                 )
             )
+            with site.catalog.reading() as session:
+                in_order = run_ids.after(run_id, runs.latest_id(session, store))
+            if in_order != run_id:
+                run_id = in_order
+                stack.enter_context(marked(site.lock_dir, run_mark(run_id)))
+                lock.note_holder(run_id)
         close_unfinished(site)
         with site.catalog.transaction() as session:
             runs.start(

@@ -14,6 +14,9 @@ from orchestrator.engines.layout import REMOVE_ORDER
 from orchestrator.errors import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.bucket.bucket import Bucket
     from orchestrator.engines.bucket.versions import VersionFact
@@ -48,9 +51,9 @@ def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_H
     """Remove versions the primary no longer needs once their lock has ended.
 
     Removal is proved by a second listing. The newest rightful version of anything the primary
-    needs is never touched. Packs stay as long as an index does that may name them, and everything
-    stays as long as a snapshot there is on hold that the primary gave up: which packs it needs
-    nobody can tell.
+    needs is never touched. What a snapshot or index may need stays as long as that does: all the
+    primary gave up together with it or later. Everything stays as long as a snapshot there is on
+    hold that the primary gave up: which packs it needs nobody can tell.
 
     Raises:
         RefusedError: No sweeper credential is configured.
@@ -87,8 +90,9 @@ def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
         locked, held = _remove(site, bucket, repository, seen)
         left = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
     names = {version.parsed for version in left}
-    gone = {v.parsed for v in seen.outdated if v.parsed is not None and v.parsed not in names}
-    removed = len({v.version_id for v in seen.outdated} - {v.version_id for v in left})
+    outdated = [version for version, _ in seen.outdated]
+    gone = {v.parsed for v in outdated if v.parsed is not None and v.parsed not in names}
+    removed = len({v.version_id for v in outdated} - {v.version_id for v in left})
     with site.catalog.transaction() as session:
         copies.mark_removed(session, key, gone, now=site.clock.now())
         facts.put(session, f"sweep:{name}", value=str(removed), now=site.clock.now())
@@ -101,31 +105,35 @@ class _Seen:
     """What a bucket lists of a repository.
 
     Attributes:
-        outdated: Versions of what the primary gave up, in the order in which they may go.
+        outdated: Versions of what the primary gave up, with the time it did, in the order in
+            which they may go.
         snapshots: Snapshots there that the primary does not have.
         lacking: How many files of the primary are not there.
     """
 
-    outdated: list[VersionFact]
+    outdated: list[tuple[VersionFact, datetime]]
     snapshots: frozenset[str]
     lacking: int
 
 
-def _look(site: Site, bucket: Bucket, repository: RepositoryRow, obsolete: set[FileKey]) -> _Seen:
+def _look(
+    site: Site, bucket: Bucket, repository: RepositoryRow, obsolete: Mapping[FileKey, datetime]
+) -> _Seen:
     primary = (site.config.primary.name, "", repository.id)
     with site.catalog.reading() as session:
         needed = {(row.kind, row.name) for row in copies.inventory(session, primary)}
-    outdated, snapshots, lacking = [], set(), set(needed)
+    snapshots, lacking = set(), set(needed)
+    outdated: list[tuple[VersionFact, datetime]] = []
     for version in bucket.versions(repository.name):
         if version.parsed is None:
             continue
         if not version.is_marker:
             lacking.discard(version.parsed)
         if version.parsed in obsolete:
-            outdated.append(version)
+            outdated.append((version, obsolete[version.parsed]))
         if version.parsed[0] == "snapshots" and version.parsed not in needed:
             snapshots.add(version.parsed[1])
-    outdated.sort(key=lambda version: _ORDER.get(_kind(version), -1))
+    outdated.sort(key=lambda one: _rank(one[0]))
     return _Seen(outdated, frozenset(snapshots), len(lacking))
 
 
@@ -137,8 +145,7 @@ def _remove(
     Some at a time, each time with the gate shut: a hold that is placed meanwhile keeps the rest.
     """
     locked = 0
-    # As long as a snapshot is there what it needs stays, and packs as long as an index is.
-    stays = len(_ORDER)
+    staying = _Staying()
     for start in range(0, len(seen.outdated), _AT_ONCE):
         site.check_stop()
         with guard.guarded(site) as session:
@@ -146,18 +153,38 @@ def _remove(
             if held:
                 ids = {one for holds in held.values() for one in holds}
                 return locked + len(seen.outdated) - start, tuple(sorted(ids))
-            for version in seen.outdated[start : start + _AT_ONCE]:
-                rank = _ORDER.get(_kind(version), -1)
-                if rank > stays:
+            for version, given_up in seen.outdated[start : start + _AT_ONCE]:
+                rank = _rank(version)
+                if staying.may_need(rank, given_up):
                     locked += 1
                     continue
                 try:
                     bucket.sweep(version)
                 except RefusedError:
                     locked += 1
-                    stays = min(stays, rank) if rank >= 0 else stays
+                    staying.add(rank, given_up)
     return locked, ()
 
 
-def _kind(version: VersionFact) -> str:
-    return version.parsed[0] if version.parsed is not None else ""
+class _Staying:
+    """Snapshots and indexes that are still locked, and what they may need.
+
+    The primary gives up a pack with the last snapshot that needs it, or later: what it gave up
+    before a snapshot is nothing to that snapshot. So nightly snapshots, each with its own lock,
+    never keep what is older than they are.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[int, datetime] = {}
+
+    def add(self, rank: int, given_up: datetime) -> None:
+        self._since[rank] = min(given_up, self._since.get(rank, given_up))
+
+    def may_need(self, rank: int, given_up: datetime) -> bool:
+        return any(before < rank and since <= given_up for before, since in self._since.items())
+
+
+def _rank(version: VersionFact) -> int:
+    # What is of no known kind waits for everything else.
+    kind = version.parsed[0] if version.parsed is not None else ""
+    return _ORDER.get(kind, len(_ORDER))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from orchestrator.catalog.tables import Run, RunStep
+from orchestrator.catalog.tables import Run, RunStep, Snapshot
 
 Outcome = Literal["succeeded", "partial", "failed", "refused", "interrupted"]
 
@@ -107,6 +107,17 @@ def finish_step(
 def get(session: Session, run_id: str) -> Run | None:
     """Return a run."""
     return session.get(Run, run_id, populate_existing=True)
+
+
+def latest_id(session: Session, store: str) -> str | None:
+    """Return the greatest run id a store has seen, in its runs or its snapshots; None for none.
+
+    A catalog that was made anew may know a run by its snapshot only.
+    """
+    of_runs = select(sa.func.max(Run.id)).where(col(Run.store) == store)
+    of_snapshots = select(sa.func.max(Snapshot.run_id)).where(col(Snapshot.store) == store)
+    found = [session.exec(query).one() for query in (of_runs, of_snapshots)]
+    return max((one for one in found if one is not None), default=None)
 
 
 def most_attempts(session: Session, job: str, *, slot: str) -> int:
