@@ -172,7 +172,7 @@ def _held_elsewhere(
         return []
     needed = {one.id for one in snapshots.of_store(session, None, repository_id=repository.id)}
     on_it = sorted(one for one in needed if ("snapshots", one) in held.names)
-    proofs = [(one, proof) for one in others if (proof := _proof(session, site, one, now))]
+    proofs = [(one, proof) for one in others if (proof := proof_of(session, site, one, now))]
     keys = next(
         (list(one.key_ids) for one in site.keyring.entries() if one.name == repository.name), []
     )
@@ -203,10 +203,17 @@ def _held_elsewhere(
     return found
 
 
-def _proof(
+def proof_of(
     session: Session, site: Site, state: CopyState, now: datetime
 ) -> tuple[frozenset[tuple[str, str]], datetime] | None:
-    """Return what a copy is proven to hold and since when; None if it is not proven."""
+    """Return what a copy is proven to hold and since when; None if it is not proven.
+
+    Args:
+        session: Any session.
+        site: The site.
+        state: What is known of one repository in the copy.
+        now: The present.
+    """
     copy = site.config.copies.get(state.copy_)
     if copy is None or state.observed_at is None:
         return None

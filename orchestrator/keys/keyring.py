@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestrator.errors import (
@@ -28,19 +29,16 @@ from orchestrator.keys.key_file import (
     create_key_file,
     decode_site_key,
     encode_site_key,
-    key_file_id,
     read_key_file,
 )
 from orchestrator.keys.keyring_file import (
     Entry,
     KeyringFile,
-    check_digest,
-    decode,
     encode,
     seal,
     unseal,
 )
-from orchestrator.keys.keyring_lock import locked, make_folder
+from orchestrator.keys.keyring_lock import locked, make_folder, read
 from orchestrator.keys.private_file import PrivateFile
 from orchestrator.keys.secret import Secret
 
@@ -114,7 +112,7 @@ class Keyring:
 
     @classmethod
     def _open(cls, path: Path, key: bytes) -> Keyring:
-        return cls(path, key, _read(path, key))
+        return cls(path, key, read(path, key))
 
     @property
     def id(self) -> str:
@@ -172,16 +170,41 @@ class Keyring:
             bound = replace(entry, repository_id=repository_id, key_ids=keys)
             self._write(file.with_entry(bound))
 
+    def destroy(self, name: str, *, at: datetime) -> None:
+        """Take every wrap of a repository's password out of the file; the entry says when.
+
+        The file is written anew and takes the old one's place; the old one's bytes are not
+        overwritten on the disk. What was destroyed already stays as it is.
+
+        Args:
+            name: Repository name.
+            at: The present, aware.
+
+        Raises:
+            NotFoundError: The keyring does not know this repository.
+            CredentialError, DamageError, EngineError: As `add_repository`.
+        """
+        with self._changing() as file:
+            entry = file.find("repository", name)
+            if entry is None:
+                raise _unknown(name)
+            if entry.destroyed_at is None:
+                instant = at.astimezone(UTC).isoformat()
+                self._write(file.with_entry(replace(entry, wraps=(), destroyed_at=instant)))
+            else:
+                self._file = file
+
     def password(self, name: str) -> Secret:
         """Return a repository's restic password: base64url of its 32 bytes, 43 characters.
 
         Raises:
             NotFoundError: The keyring does not know this repository.
+            CredentialError: The password was destroyed.
             CredentialError, DamageError: The keyring changed in a way it must not.
         """
         entry = self._file.find("repository", name)
         if entry is None:  # Another process may have added it meanwhile.
-            self._file = _read(self._path, self._key)
+            self._file = read(self._path, self._key)
             entry = self._file.find("repository", name)
         if entry is None:
             raise _unknown(name)
@@ -227,7 +250,7 @@ class Keyring:
             CredentialError, DamageError: The keyring changed in a way it must not.
         """
         if self._file.find("site", name) is None:  # Another process may have added it meanwhile.
-            self._file = _read(self._path, self._key)
+            self._file = read(self._path, self._key)
         entry = self._file.find("site", name)
         return None if entry is None else unseal(self._file, entry, self._key)
 
@@ -250,7 +273,7 @@ class Keyring:
     @contextmanager
     def _changing(self) -> Iterator[KeyringFile]:
         with locked(self._path):
-            file = _read(self._path, self._key)
+            file = read(self._path, self._key)
             if file.id != self._file.id:
                 raise CredentialError(f"the keyring {self._path} was replaced by another one")
             yield file
@@ -259,27 +282,6 @@ class Keyring:
         with PrivateFile(self._path) as out:
             out.write(encode(file, self._key))
         self._file = file
-
-
-def _read(path: Path, key: bytes) -> KeyringFile:
-    try:
-        raw = path.read_bytes()
-    except FileNotFoundError:
-        raise CredentialError(
-            f"the keyring {path} is missing",
-            hint="every copy holds one: restore it with the recovery kit",
-        ) from None
-    except OSError as error:
-        why = (error.strerror or "unknown error").lower()
-        raise CredentialError(f"the keyring {path} cannot be read: {why}") from None
-    file, digest = decode(raw, path)
-    if not file.opens_with(key_file_id(key)):
-        raise CredentialError(
-            f"the key file does not belong to the keyring {path}",
-            hint="use the key file of this site, or the site key of its recovery kit",
-        )
-    check_digest(file, digest, key, path)
-    return file
 
 
 def _unknown(name: str) -> NotFoundError:

@@ -51,7 +51,8 @@ class Entry:
         name: Repository name, or which site key.
         repository_id: Restic's id of the repository, 64 hex digits; None before it is known.
         key_ids: Restic's key ids that are rightly in the repository, sorted.
-        wraps: The key, once for each way to open it; at least one in a file.
+        wraps: The key, once for each way to open it; none of a key that was destroyed.
+        destroyed_at: When it was destroyed, ISO 8601 in UTC; None for a key that opens.
     """
 
     purpose: Purpose
@@ -59,6 +60,7 @@ class Entry:
     repository_id: str | None = None
     key_ids: tuple[str, ...] = ()
     wraps: tuple[Wrap, ...] = ()
+    destroyed_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,11 @@ class KeyringFile:
         return replace(self, entries=tuple(kept))
 
     def opens_with(self, key_file: str) -> bool:
-        """Say whether every entry has a wrap for a key file."""
-        return all(any(wrap.key_file == key_file for wrap in entry.wraps) for entry in self.entries)
+        """Say whether every entry that was not destroyed has a wrap for a key file."""
+        return all(
+            entry.destroyed_at is not None or any(w.key_file == key_file for w in entry.wraps)
+            for entry in self.entries
+        )
 
 
 def seal(file: KeyringFile, entry: Entry, secret: bytes, key: bytes) -> Entry:
@@ -106,7 +111,7 @@ def unseal(file: KeyringFile, entry: Entry, key: bytes) -> bytes:
     """Return an entry's secret.
 
     Raises:
-        CredentialError: No wrap of the entry is for this key.
+        CredentialError: No wrap of the entry is for this key, or the entry's was destroyed.
         DamageError: The wrap is damaged or belongs elsewhere.
     """
     from cryptography.exceptions import InvalidTag
@@ -121,6 +126,12 @@ def unseal(file: KeyringFile, entry: Entry, key: bytes) -> bytes:
                 raise DamageError(
                     f"the keyring's key {entry.purpose} {entry.name} is damaged", hint=_HINT
                 ) from None
+    if entry.destroyed_at is not None:
+        raise CredentialError(
+            f"the key of {entry.purpose} {entry.name} was destroyed on {entry.destroyed_at[:10]}: "
+            "nothing here opens it",
+            hint="orchestrator key destroy list",
+        )
     raise CredentialError(f"the key file does not open the key {entry.purpose} {entry.name}")
 
 
@@ -206,6 +217,8 @@ def _body(file: KeyringFile) -> dict[str, Any]:
                     }
                     for wrap in entry.wraps
                 ],
+                # Only where there is one: keyrings of before stay the very bytes they were.
+                **({} if entry.destroyed_at is None else {"destroyed_at": entry.destroyed_at}),
             }
             for entry in file.entries
         ],
@@ -227,4 +240,5 @@ def _entry(body: dict[str, Any]) -> Entry:
             )
             for wrap in body["wraps"]
         ),
+        destroyed_at=body.get("destroyed_at"),
     )
