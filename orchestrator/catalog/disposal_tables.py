@@ -66,6 +66,7 @@ class DisposalStudy(Row, table=True):
     content_digest: str | None = None
     live_removed_at: dt.datetime | None = None
     primary_removed_at: dt.datetime | None = None
+    came_at: dt.datetime | None = None
 
 
 class DisposalCopy(Row, table=True):

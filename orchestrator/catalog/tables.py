@@ -20,6 +20,7 @@ from orchestrator.catalog import (
     drill_tables,
     hold_tables,
     ledger_tables,
+    place_tables,
     retention_tables,
     sanitization_tables,
 )
@@ -33,6 +34,7 @@ FURTHER_TABLES = (
     retention_tables,
     hold_tables,
     disposal_tables,
+    place_tables,
 )
 """Imported so that `metadata` knows their rows, whoever asks."""
 
