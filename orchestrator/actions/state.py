@@ -12,12 +12,14 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from typing import IO, cast
 
 from orchestrator.actions.certificates.state import certificate_members
 from orchestrator.actions.disposal.suppression import list_file
 from orchestrator.actions.ledger.restore import ledger_members
 from orchestrator.actions.site import Site, keyring_path
 from orchestrator.catalog import transfer
+from orchestrator.errors import DamageError
 from orchestrator.retention.suppression import FILE_NAME
 
 PIECE_BYTES = 256 * 1024
@@ -58,6 +60,48 @@ def state_chunks(site: Site) -> Iterator[bytes]:
         spool.seek(0)
         while piece := spool.read(PIECE_BYTES):
             yield piece
+
+
+def members(chunks: Iterator[bytes], names: tuple[str, ...]) -> dict[str, bytes]:
+    """Return files of a stored state by name, and take no more of the stream than that needs.
+
+    Args:
+        chunks: The archive; closed at the end if it can be.
+        names: Of the files that are wanted.
+
+    Raises:
+        DamageError: It is no archive.
+    """
+    found: dict[str, bytes] = {}
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|") as archive:
+            for member in archive:
+                stream = archive.extractfile(member) if member.name in names else None
+                if stream is not None:
+                    found[member.name] = stream.read()
+                if len(found) == len(names):
+                    break
+    except tarfile.TarError:
+        raise DamageError("the stored state of the site is no archive, or is cut short") from None
+    finally:
+        close = getattr(chunks, "close", None)
+        if close is not None:
+            close()
+    return found
+
+
+class _Chunks:
+    """The reading end of a stream of pieces."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        while len(self._rest) < size and (chunk := next(self._chunks, None)) is not None:
+            self._rest += chunk
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
 
 
 def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

@@ -29,6 +29,7 @@ from orchestrator.keys.key_file import (
     create_key_file,
     decode_site_key,
     encode_site_key,
+    key_file_id,
     read_key_file,
 )
 from orchestrator.keys.keyring_file import (
@@ -118,6 +119,11 @@ class Keyring:
     def id(self) -> str:
         """The keyring's own id, 32 hex digits."""
         return self._file.id
+
+    @property
+    def key_file(self) -> str:
+        """Public id of the key file that opens it, 16 hex digits."""
+        return key_file_id(self._key)
 
     def add_repository(self, name: str) -> None:
         """Give a new repository a password of 32 random bytes; it is on the disk on return.

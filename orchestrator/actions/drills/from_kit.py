@@ -6,13 +6,12 @@ site is there to say where to restore to and, if it has a catalog, to record the
 
 from __future__ import annotations
 
-import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast
 
 from orchestrator.actions.disposal import suppression
 from orchestrator.actions.drills.keeping import UnprovenError, give_up, recorded, settle_killed
@@ -25,7 +24,7 @@ from orchestrator.actions.drills.work import DrillWork
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.run import BY_HAND, Occasion, run
 from orchestrator.actions.site import Site
-from orchestrator.actions.state import KEYRING, SUPPRESSED
+from orchestrator.actions.state import KEYRING, SUPPRESSED, members
 from orchestrator.catalog import facts
 from orchestrator.catalog.encryption import Pseudonyms
 from orchestrator.catalog.tables import Repository as RepositoryRow
@@ -171,7 +170,7 @@ class _KitDrill:
         if not states:
             raise NotFoundError("the copy holds no state of a site: it cannot be rebuilt from it")
         newest = max(states, key=lambda one: (one.time, one.id))
-        found = _members(engine.dump(newest.id, "/state.tar"), (KEYRING, SUPPRESSED))
+        found = members(engine.dump(newest.id, "/state.tar"), (KEYRING, SUPPRESSED))
         if KEYRING not in found:
             raise DamageError("the stored state of the site has no keyring in it")
         path = folder / KEYRING
@@ -240,41 +239,3 @@ def _has_catalog(site: Site) -> bool:
         return site.catalog is not None
     except OrchestratorError:
         return False
-
-
-class _Chunks:
-    """The reading end of a stream of pieces."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def read(self, size: int) -> bytes:
-        while len(self._rest) < size and (chunk := next(self._chunks, None)) is not None:
-            self._rest += chunk
-        piece, self._rest = self._rest[:size], self._rest[size:]
-        return piece
-
-
-def _members(chunks: Iterator[bytes], names: tuple[str, ...]) -> dict[str, bytes]:
-    """Return files of a tar stream by name, and take no more of the stream than that needs.
-
-    Raises:
-        DamageError: It is no archive.
-    """
-    found: dict[str, bytes] = {}
-    try:
-        with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|") as archive:
-            for member in archive:
-                stream = archive.extractfile(member) if member.name in names else None
-                if stream is not None:
-                    found[member.name] = stream.read()
-                if len(found) == len(names):
-                    break
-    except tarfile.TarError:
-        raise DamageError("the stored state of the site is no archive, or is cut short") from None
-    finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
-    return found
