@@ -134,6 +134,7 @@ def columns_alone(count: int) -> dict[str, Any]:
             is_mammogram=numbers % 200 == 11,
             is_incompetent=np.zeros(many, np.bool_),
             doubts=np.zeros(many, np.uint64),
+            settled=np.zeros(many, np.uint64),
         )
         began = time.perf_counter()
         decided = judge.decide(batch)

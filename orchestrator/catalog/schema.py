@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HEAD = "0007"
+HEAD = "0008"
 """The revision this program needs: the newest one in ``migrations/versions``.
 
 Revisions are numbered with leading zeros, so that a newer one is greater as a text.

@@ -30,6 +30,8 @@ _columns = (
     _file.c.mtime_ns,
     _file.c.modality,
     _file.c.sop_class_uid,
+    _file.c.sha256,
+    _file.c.gone_run,
     _file.c.path_key,
     _file.c.identity_enc,
 )
@@ -48,6 +50,8 @@ class Image(NamedTuple):
         modality: As in the header; None if absent.
         sop_class_uid: As in the header; None if absent.
         header: The recorded header fields by keyword.
+        mark: Stands for the file, wherever it lies: its SHA-256, or else the hash of its path.
+        is_gone: It is not in the store any more.
     """
 
     store: str
@@ -59,6 +63,8 @@ class Image(NamedTuple):
     modality: str | None
     sop_class_uid: str | None
     header: dict[str, str]
+    mark: str = ""
+    is_gone: bool = False
 
 
 def images(
@@ -170,11 +176,21 @@ def _narrowed(
 
 def _image(keys: FieldKeys, row: tuple[Any, ...]) -> Image:
     store, study, patient, state, size_bytes, mtime_ns, *kind, path_key, identity = row
-    modality, sop_class_uid = kind
+    modality, sop_class_uid, sha256, gone_run = kind
     header: dict[str, str] = {}
     if identity is not None:
         plain = keys.cipher.decrypt(identity, f"file.identity|{store}|{path_key}")
         header = json.loads(plain.decode())
     return Image(
-        store, study, patient, state, size_bytes, mtime_ns, modality, sop_class_uid, header
+        store,
+        study,
+        patient,
+        state,
+        size_bytes,
+        mtime_ns,
+        modality,
+        sop_class_uid,
+        header,
+        sha256 or path_key,
+        gone_run is not None,
     )

@@ -16,6 +16,7 @@ from sqlmodel import Field
 from orchestrator.catalog import (
     certificate_tables,
     copy_tables,
+    determination_tables,
     disposal_tables,
     drill_tables,
     hold_tables,
@@ -33,6 +34,7 @@ FURTHER_TABLES = (
     sanitization_tables,
     retention_tables,
     hold_tables,
+    determination_tables,
     disposal_tables,
     place_tables,
 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args
 import numpy as np
 
 from orchestrator.retention.dates import UNKNOWN, day_of
+from orchestrator.retention.determination import SETTLEABLE
 from orchestrator.retention.study import (
     Decision,
     KeepReason,
@@ -81,6 +82,7 @@ class StudyColumns:
         jurisdictions: Different sets of jurisdictions.
         newest_image: This and the following as in `StudyFacts`; days as ordinals.
         doubts: Bits of the doubts.
+        settled: Bits of the doubts that people have settled.
     """
 
     study: Sequence[str]
@@ -100,6 +102,7 @@ class StudyColumns:
     is_mammogram: Flags
     is_incompetent: Flags
     doubts: Bits
+    settled: Bits
 
     def __len__(self) -> int:
         """Return how many studies there are."""
@@ -122,6 +125,7 @@ class StudyColumns:
             is_mammogram=np.fromiter((one.is_mammogram for one in studies), np.bool_, count),
             is_incompetent=np.fromiter((one.is_incompetent for one in studies), np.bool_, count),
             doubts=np.fromiter(map(_doubts, studies), np.uint64, count),
+            settled=np.fromiter(map(_settled, studies), np.uint64, count),
         )
 
 
@@ -140,6 +144,14 @@ DATES = (
 def _doubts(study: StudyFacts) -> int:
     """Return what is doubtful; a study of nobody is, even where nobody has said so."""
     return bits_of(study.doubts if study.patient is not None else study.doubts | _NOBODYS)
+
+
+def _settled(study: StudyFacts) -> int:
+    """Return what is settled; whose a study is that is nobody's, no finding settles."""
+    if not study.settled:
+        return 0
+    settled = frozenset(one.doubt for one in study.settled) & SETTLEABLE.keys()
+    return bits_of(settled if study.patient is not None else settled - _NOBODYS)
 
 
 def _days(studies: Sequence[StudyFacts], name: str) -> Days:

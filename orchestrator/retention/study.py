@@ -46,6 +46,25 @@ Verdict = Literal["keep", "dispose", "review"]
 
 
 @dataclass(frozen=True, slots=True)
+class Settlement:
+    """A doubt about a study that two people have looked into and settled.
+
+    Attributes:
+        doubt: The doubt; see `determination.SETTLEABLE`.
+        determination: Id of the determination.
+        asked_by: Who found it first.
+        made_by: Who confirmed it.
+        made_at: When; aware.
+    """
+
+    doubt: ReviewReason
+    determination: str
+    asked_by: str
+    made_by: str
+    made_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StudyFacts:
     """One study of one store.
 
@@ -68,6 +87,7 @@ class StudyFacts:
         doubts: What whoever gathered the facts found wrong.
         files: Files in any snapshot or in the store.
         size_bytes: Their length together.
+        settled: Doubts that are there and count no more, one settlement each.
     """
 
     store: str
@@ -87,6 +107,7 @@ class StudyFacts:
     doubts: frozenset[ReviewReason] = frozenset()
     files: int = 0
     size_bytes: int = 0
+    settled: tuple[Settlement, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,12 @@ class Judge:
         found.rule[rows] = np.where(wins, longest.rule + np.int32(first_rule), np.int32(-1))
 
     def _doubts(self, studies: StudyColumns, longest: Longest) -> Bits:
-        """Return everything that a person would have to look at."""
-        found = longest.reasons | studies.doubts
+        """Return everything that a person would have to look at.
+
+        A settled doubt is as if it were not there. What follows from the dates or the law
+        themselves stays, but for the age of an image: a digitised film is as old as it says.
+        """
+        found = longest.reasons | (studies.doubts & ~studies.settled)
         found |= np.uint64(bits_of(longest.law.reasons))
         if not longest.law.has_mammogram_rule:
             found |= np.where(studies.is_mammogram, bit("class_without_rule"), np.uint64(0))
@@ -152,6 +156,7 @@ def _impossible_dates(studies: StudyColumns, today: dt.date) -> list[tuple[Flags
     for day in (oldest, treated, died):
         before_birth |= (day > UNKNOWN) & (day < born)
     before_early |= (oldest > UNKNOWN) & (oldest < early)
+    before_early &= ~_some(studies.settled, "date_before_1980")
     is_dead = died > UNKNOWN
     after_death = is_dead & ((newest > died) | (treated > died))
     backwards = (newest > UNKNOWN) & (oldest > newest)

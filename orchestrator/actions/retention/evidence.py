@@ -123,7 +123,7 @@ class StudyEvidence:
         self.newest_other = later(self.newest_other, dates.other)
         self.written_ns = max(self.written_ns, image.mtime_ns)
         self.is_mammogram = self.is_mammogram or _is_mammogram(image)
-        self.doubts.update(_doubts(image, dates))
+        self.doubts.update(doubts_of(image, dates))
 
     def add_elsewhere(self, other: StudyEvidence) -> None:
         """Take in what another store's images of the same study say; they are not counted."""
@@ -240,7 +240,8 @@ def earlier(one: dt.date | None, other: dt.date | None) -> dt.date | None:
     return min(one, other)
 
 
-def _doubts(image: Image, dates: Dates) -> Iterator[ReviewReason]:
+def doubts_of(image: Image, dates: Dates) -> Iterator[ReviewReason]:
+    """Yield what is wrong with one image."""
     header = image.header
     patient_id = header.get("patient_id", "")
     if not patient_id.strip():
@@ -255,13 +256,18 @@ def _doubts(image: Image, dates: Dates) -> Iterator[ReviewReason]:
     if header.get("patient_identity_removed", "").upper() == _YES:
         yield "deidentified"
     if (
-        header.get("quality_control_subject", "").upper() == _YES
+        is_marked_as_test(header)
         or is_phantom(patient_id)
         or is_phantom(header.get("patient_name", ""))
     ):
         yield "phantom"
     if dates.own and max(dates.own) - min(dates.own) > LARGEST_SPREAD:
         yield "dates_disagree"
+
+
+def is_marked_as_test(header: Mapping[str, str]) -> bool:
+    """Say whether a device has marked an image as one of quality control."""
+    return header.get("quality_control_subject", "").upper() == _YES
 
 
 def _is_mammogram(image: Image) -> bool:

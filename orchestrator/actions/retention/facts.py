@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.retention.determined import Determined, in_force
 from orchestrator.actions.retention.evidence import (
     PatientEvidence,
     StudyEvidence,
@@ -39,6 +40,7 @@ def study_facts(
     *,
     store: str | None = None,
     studies: Collection[str] | None = None,
+    determined: Determined | None = None,
 ) -> Iterator[StudyFacts]:
     """Yield the facts of studies by store and pseudonym, as the catalog has them now.
 
@@ -51,12 +53,16 @@ def study_facts(
             before the iterator has ended.
         store: Only studies of this store; None for all. It need not be configured any more.
         studies: Only these studies, in any order; None for all.
+        determined: What people have settled; None for what is in force.
 
     Raises:
         DamageError: A field was changed in the database.
+        RefusedError: Something is settled, and there is no ledger to compare it with.
     """
     keys = site.catalog.keys
-    gathered = _Gathered(site, session, studies)
+    if determined is None:
+        determined = Determined(site, session, in_force(site, session, studies))
+    gathered = _Gathered(site, session, studies, determined)
     disposed: dict[str, frozenset[str]] = {}
     evidence = _by_study(images(session, keys, store=store, studies=studies), gathered.numbering)
     for batch in batches(evidence, _AT_ONCE):
@@ -82,8 +88,15 @@ def _by_study(found: Iterator[Image], numbering: Numbering) -> Iterator[StudyEvi
 class _Gathered:
     """What is known beyond the single study: its patient's other images, other stores' files."""
 
-    def __init__(self, site: Site, session: Session, studies: Collection[str] | None) -> None:
+    def __init__(
+        self,
+        site: Site,
+        session: Session,
+        studies: Collection[str] | None,
+        determined: Determined,
+    ) -> None:
         self._site = site
+        self._determined = determined
         self._names = site.catalog.keys.pseudonyms
         self.numbering = Numbering(site, session)
         self._bits: dict[str, int] = {}
@@ -158,6 +171,7 @@ class _Gathered:
         if is_back:
             doubts.add("disposed_study_is_back")
         usable = listed if listed is not None and listed.blocked is None else Listed()
+        settled = self._determined.settled(study.study, doubts, self._beyond(study, listed))
         return StudyFacts(
             store=study.store,
             study=study.study,
@@ -169,14 +183,24 @@ class _Gathered:
             oldest_image=study.oldest,
             patient_newest_image=patient.newest,
             last_treatment=usable.last_treatment,
-            born=born,
+            born=self._determined.born(study.study, settled, born),
             died=usable.died,
             is_mammogram=study.is_mammogram,
             is_incompetent=usable.is_incompetent,
             doubts=frozenset(doubts),
             files=study.files,
             size_bytes=study.size_bytes,
+            settled=settled,
         )
+
+    def _beyond(self, study: StudyEvidence, listed: Listed | None) -> set[ReviewReason]:
+        """Return the doubts that the list or another number raises: no look at images helps."""
+        found: set[ReviewReason] = set()
+        if study.patient in self._unclear:
+            found.add("patient_id_ambiguous")
+        if listed is not None and listed.blocked is not None:
+            found.add(listed.blocked)
+        return found
 
     def _birth(
         self, patient: PatientEvidence, listed: Listed | None

@@ -37,6 +37,7 @@ from orchestrator.catalog.copy_tables import (
     Medium,
 )
 from orchestrator.catalog.database import Catalog
+from orchestrator.catalog.determination_tables import Determination
 from orchestrator.catalog.disposal_tables import (
     Disposal,
     DisposalCopy,
@@ -245,6 +246,20 @@ def _fill_retention(session: Session) -> None:
             starts_at=NOW,
             placed_by="privacy",
             placed_at=NOW,
+        )
+    )
+    session.add(
+        Determination(
+            id="DET-1",
+            study_key="s",
+            doubt="no_usable_date",
+            facts="f" * 32,
+            asked_by="privacy",
+            asked_at=NOW,
+            finding_enc=b"\x00\xff",
+            made_by="it",
+            made_at=NOW,
+            second_finding_enc=b"\xff\x00",
         )
     )
     disposal = Disposal(
