@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.actions.place_register import noting
 from orchestrator.actions.places import OpenCopy
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, CopyState, Limits, judge_copy
@@ -119,6 +120,7 @@ def record(
     replicated: bool,
     trouble: str | None = None,
     structure: str = "skipped",
+    seen: bool = True,
 ) -> CopyState:
     """Record that a copy was there and what it holds now.
 
@@ -130,6 +132,7 @@ def record(
         trouble: What is alarming about it; None for nothing.
         structure: What restic's own check found, as `CopyCheck.structure`; if it was not asked,
             what it found last still holds.
+        seen: Whether its place has answered at all.
 
     Returns:
         The state that follows.
@@ -163,6 +166,8 @@ def record(
         if replicated:
             changes["replicated_at"] = now
         copies.update_state(session, key, **changes)
+        if seen:
+            noting.note(site, session, opened.name)
         if opened.medium:
             copy = site.offline_config(opened.name)
             media.mark_seen(session, opened.medium, now=now, due_at=now + copy.due_every)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,11 +144,11 @@ def read_marker(folder: Path) -> dict[str, Any] | None:
 
 
 def write_marker(folder: Path, *, copy: str, site_id: str) -> None:
-    """Mark a folder as a local copy, durably."""
+    """Mark a folder as a local copy, durably, with an id that no other folder has."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{MARKER}.tmp"
     with temporary.open("w") as stream:
-        json.dump({"copy": copy, "site": site_id}, stream)
+        json.dump({"copy": copy, "site": site_id, "id": secrets.token_hex(8)}, stream)
         stream.flush()
         os.fsync(stream.fileno())
     temporary.rename(folder / MARKER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.place_register import noting
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.run import Run
 from orchestrator.actions.site import Site
@@ -36,6 +37,7 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
     """
     site = current.site
     root = check_there(site, repository)
+    noting.before_writing(site, site.config.primary.name)
     _unlock(site, root, engine)
     cut_off = _cut_off(site, repository)
     if cut_off == PRUNING:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from orchestrator.actions import observe
 from orchestrator.actions.holds import guard
 from orchestrator.actions.lock import removing
+from orchestrator.actions.place_register import noting
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.proof import prove_unrecorded
 from orchestrator.actions.run import Run
@@ -86,6 +87,7 @@ class Replicas:
                         versions=observe.versions(self._site, name, self._repository.id),
                     )
                 )
+                noting.before_writing(self._site, name)
             except AbsentCopyError as absence:
                 self._absent(name, absence)
             except OrchestratorError as error:
@@ -212,6 +214,7 @@ class Replicas:
             repository.id,
             replicated=complete,
             trouble=observe.suspicion(len(result.suspicious)),
+            seen=result.listed,
         )
         self._results[name] = CopyResult(
             name,

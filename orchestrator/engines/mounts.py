@@ -140,6 +140,23 @@ def disks_under(path: Path, mounts: list[Mount]) -> frozenset[int]:
     return _whole_disks(block) if block is not None else frozenset({device})
 
 
+def volume_under(path: Path) -> str | None:
+    """Return the UUID of the file system that a folder lies on; None if it has none to tell.
+
+    Asks the links that udev keeps and starts no program: where there are none, nobody can tell.
+    """
+    try:
+        mounts = read_mounts()
+        device = os.stat(path).st_dev
+        mount = next((m for m in reversed(mounts) if m.device == device), None)
+        if mount is None:  # btrfs: stat and the mount table give different numbers
+            mount = _enclosing(path.resolve(), mounts)
+        block = _source_device(mount) if mount is not None else None
+    except (OSError, EngineError):
+        return None
+    return _uuid_by_link(block) if block is not None else None
+
+
 def device_facts(mount: Mount) -> DeviceFacts:
     """Return what is known of the disk under a mounted file system."""
     device = _source_device(mount)
