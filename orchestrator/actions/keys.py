@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.actions import primary
+from orchestrator.actions.kit import covered
 from orchestrator.actions.site import Site
-from orchestrator.catalog import repositories
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +27,14 @@ class KeyCheck:
 def check_keys(site: Site) -> list[KeyCheck]:
     """Open every repository in the primary and compare its key files with the keyring.
 
+    One whose key was destroyed opens no more, by intention, and is left out.
+
     Raises:
         CredentialError: A password opens nothing.
         NotFoundError: A repository is not there.
     """
     with site.catalog.reading() as session:
-        rows = list(repositories.of_store(session))
+        rows = covered(site, session)
     known = {entry.name: set(entry.key_ids) for entry in site.keyring.entries()}
     found = []
     for row in rows:

@@ -16,6 +16,8 @@ from orchestrator.keys.kit_contents import KitContents, KitCopy, KitRepository, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sqlmodel import Session
+
     from orchestrator.catalog.tables import Repository as RepositoryRow
 
 MADE = "kit:made"
@@ -32,7 +34,7 @@ def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
     """
     now = site.clock.now()
     with site.catalog.reading() as session:
-        rows = list(repositories.of_store(session))
+        rows = covered(site, session)
     contents = KitContents(
         site=site.config.name,
         made_at=now,
@@ -55,6 +57,12 @@ def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
         facts.put(session, MADE, value=fingerprint(site, rows), now=now)
         facts.put(session, CHECKSUM, value=checksum(contents), now=now)
     return files
+
+
+def covered(site: Site, session: Session) -> list[RepositoryRow]:
+    """Return the repositories that a kit opens: all but those whose key was destroyed."""
+    gone = {one.name for one in site.keyring.entries() if one.destroyed_at is not None}
+    return [row for row in repositories.of_store(session) if row.name not in gone]
 
 
 def _ledger_key(site: Site) -> str | None:

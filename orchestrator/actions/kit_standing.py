@@ -8,7 +8,7 @@ from typing import Literal
 
 from orchestrator.actions import kit
 from orchestrator.actions.site import Site
-from orchestrator.catalog import facts, repositories
+from orchestrator.catalog import facts
 
 DRILLED = "kit_drilled"
 """The fact that a drill has restored with a kit; its value is that kit's checksum."""
@@ -38,7 +38,7 @@ def kit_remarks(site: Site) -> Iterator[KitRemark]:
         made = facts.get(session, kit.MADE)
         checksum = facts.get(session, kit.CHECKSUM)
         drilled = facts.get(session, DRILLED)
-        rows = list(repositories.of_store(session))
+        rows = kit.covered(site, session)
     if made is None:
         yield KitRemark("fail", "was never made", _MAKE)
         return

@@ -8,12 +8,16 @@ import click
 
 from orchestrator.cli import render
 from orchestrator.cli.boundary import ExitWith
+from orchestrator.cli.key_destroy import destroy
 from orchestrator.cli.options import Invocation, pass_invocation
 
 
 @click.group()
 def key() -> None:
-    """List keys, check them, write the recovery kit, serve restic's password command."""
+    """List keys, check them, write the recovery kit, destroy one, serve restic's password."""
+
+
+key.add_command(destroy)
 
 
 @key.command("list")
@@ -27,6 +31,7 @@ def list_keys(invocation: Invocation) -> None:
             "purpose": entry.purpose,
             "repository": entry.repository_id,
             "restic_keys": list(entry.key_ids),
+            "destroyed_at": entry.destroyed_at,
         }
         for entry in site.keyring.entries()
     ]
@@ -34,8 +39,11 @@ def list_keys(invocation: Invocation) -> None:
         render.show_json({"keyring": site.keyring.id, "keys": rows})
         return
     render.table(
-        ["key", "purpose", "repository"],
-        [[r["name"], r["purpose"], str(r["repository"] or "–")[:8]] for r in rows],
+        ["key", "purpose", "repository", "destroyed"],
+        [
+            [r["name"], r["purpose"], str(r["repository"] or "–")[:8], _day(r["destroyed_at"])]
+            for r in rows
+        ],
     )
 
 
@@ -97,3 +105,7 @@ def unwrap(invocation: Invocation, repository: str) -> None:
     site = invocation.open_site()
     site.demand_role("custodian", "operator")
     render.say(site.keyring.password(repository).reveal())
+
+
+def _day(instant: object) -> str | None:
+    return None if instant is None else str(instant)[:10]
