@@ -9,11 +9,11 @@ import click
 
 from orchestrator.cli import render
 from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
+from orchestrator.cli.disposal_documents import batch, story_of
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
     from orchestrator.actions.disposal.listing import Batch
-    from orchestrator.actions.disposal.story import Story
 
 
 @click.group()
@@ -70,6 +70,7 @@ def execute(invocation: Invocation, name: str, *, is_real: bool) -> None:
             "going": one.going,
             "files": one.files,
             "bytes": one.bytes,
+            "files_removed_from_store": one.files_removed,
             "removed_from_store": one.removed_live,
             "removed_from_primary": one.removed_primary,
             "kept": dict(one.kept),
@@ -90,10 +91,10 @@ def list_disposals(invocation: Invocation) -> None:
 
     found = listing.listing(invocation.open_site())
     if invocation.as_json:
-        render.show_json({"disposals": [_document(one) for one in found]})
+        render.show_json({"disposals": [batch(one) for one in found]})
         return
     render.table(
-        ["disposal", "state", "studies", "proposed by", "decided by", "left on", "not before"],
+        ["disposal", "state", "studies", "proposed by", "decided by", "left on", "earliest"],
         [
             [
                 one.row.id,
@@ -124,7 +125,7 @@ def show(invocation: Invocation, name: str, study: str | None) -> None:
         return
     told = story(site, name, study)
     if invocation.as_json:
-        render.show_json(_document(listing.show(site, name)) | {"study": _story(told)})
+        render.show_json(batch(listing.show(site, name)) | {"study": story_of(told)})
         return
     render.table(
         ["when", "what", "who", "ledger entry"],
@@ -155,91 +156,14 @@ def _left(one: Batch) -> str:
     return ", ".join(names) or "–"
 
 
-def _document(one: Batch) -> dict[str, Any]:
-    row = one.row
-    return {
-        "disposal": row.id,
-        "state": row.state,
-        "paused": row.paused,
-        "studies": one.studies,
-        "withheld": dict(one.withheld),
-        "stores": [
-            {
-                "store": share.store,
-                "studies": share.studies,
-                "withheld": share.withheld,
-                "files": share.files,
-                "bytes": share.size_bytes,
-            }
-            for share in one.stores
-        ],
-        "schedules": row.plan.get("schedules", {}),
-        "plan_sha256": row.plan_digest,
-        "notices": one.notices,
-        "notice": row.notice,
-        "proposed_by": row.proposed_by,
-        "proposed_at": row.proposed_at,
-        "decided_by": row.decided_by,
-        "decided_at": row.decided_at,
-        "decision_reason": row.decision_reason,
-        "quarantine_until": row.quarantine_until,
-        "executable_at": one.executable_at,
-        "earliest_completion": one.earliest_completion,
-        "executed_by": row.executed_by,
-        "executed_at": row.executed_at,
-        "holds_checked_at": row.holds_checked_at,
-        "completed_at": row.completed_at,
-        "certificate": row.certificate,
-        "ledger": row.entries,
-        "copies": [
-            {
-                "store": copy.store,
-                "copy": copy.copy,
-                "role": copy.role,
-                "medium": copy.medium,
-                "label": copy.label,
-                "state": copy.state,
-                "residual_until": copy.residual_until,
-                "expected": copy.expected,
-                "proved_at": copy.proved_at,
-                "detail": copy.detail,
-            }
-            for copy in one.copies
-        ],
-        "hints": list(one.hints),
-    }
-
-
-def _story(told: Story) -> dict[str, Any]:
-    study = told.study
-    return {
-        "study": study.study_key,
-        "store": study.store,
-        "state": study.state,
-        "withheld": study.withheld,
-        "due": study.due,
-        "schedule": study.schedule_id,
-        "version": study.schedule_version,
-        "rule": study.rule,
-        "citation": study.citation,
-        "files": study.files,
-        "bytes": study.size_bytes,
-        "content_digest": study.content_digest,
-        "story": [
-            {"at": one.at, "what": one.what, "who": one.who, "entry": one.entry}
-            for one in told.chapters
-        ],
-    }
-
-
 def _show(invocation: Invocation, one: Batch, *, execution: dict[str, Any] | None = None) -> None:
     if invocation.as_json:
-        render.show_json(_document(one) | ({} if execution is None else {"execution": execution}))
+        render.show_json(batch(one) | ({} if execution is None else {"execution": execution}))
         return
     if execution is None or not execution["dry_run"]:
-        _show_facts(_document(one))
+        _show_facts(batch(one))
     render.table(
-        ["store", "copy", "medium", "state", "until, or not before", "proved", "detail"],
+        ["store", "copy", "medium", "state", "until, or expected", "proved", "detail"],
         [
             [
                 copy.store,
@@ -260,12 +184,24 @@ def _show(invocation: Invocation, one: Batch, *, execution: dict[str, Any] | Non
     if execution is not None:
         _show_execution(one.row.id, execution)
     if execution is None or not execution["dry_run"]:
+        for line in one.next:
+            render.say(f"next: {line}")
         for hint in one.hints:
             render.say(hint)
 
 
 def _show_facts(found: dict[str, Any]) -> None:
-    lists = ("copies", "stores", "hints", "notices", "withheld", "schedules", "ledger")
+    lists = (
+        "copies",
+        "stores",
+        "hints",
+        "next",
+        "on_hold",
+        "notices",
+        "withheld",
+        "schedules",
+        "ledger",
+    )
     facts = {key: found[key] for key in found if key not in lists and found[key] is not None}
     render.table(["", "value"], [[key.replace("_", " "), facts[key]] for key in facts])
     render.table(

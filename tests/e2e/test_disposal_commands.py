@@ -61,6 +61,12 @@ def test_two_people_and_a_quarantine_stand_between_a_study_and_its_end(site: Lab
     said = [printed(site, "disposal", "show", batch), printed(site, "disposal", "list")]
     done = site.ask("--as", "it", "disposal", "execute", batch, "--execute")
     assert (done["state"], done["execution"]["problems"]) == ("complete", [])
+    (share,) = done["execution"]["stores"]
+    (planned,) = dry["execution"]["stores"]
+    for field in ("going", "files", "bytes"):
+        assert share[field] == planned[field], "what goes is what was said to go"
+    assert share["files_removed_from_store"] == share["files"]
+    assert planned["files_removed_from_store"] == 0
     assert {one["state"] for one in done["copies"]} == {"absent"}
     assert [(site.images / one.folder).exists() for one in (*OLD, NEW)] == [False] * 3 + [True]
 

@@ -8,11 +8,12 @@ the snapshots still have it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.backup import back_up
 from orchestrator.actions.disposal import beginning, suppression, withdrawal
+from orchestrator.actions.disposal.begun import record_begun
 from orchestrator.actions.disposal.decide_batch import demand_executable
 from orchestrator.actions.disposal.forward import forward
 from orchestrator.actions.disposal.live import LiveDisposal
@@ -32,6 +33,7 @@ from orchestrator.catalog.disposals import (
     OPEN,
     PRIMARY_REMOVED,
     SUPPRESSED,
+    WITHHELD,
     CopyKey,
 )
 from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
@@ -131,16 +133,39 @@ def _perform(site: Site, disposal: str, occasion: Occasion, *, is_first: bool) -
             begun = beginning.begin(site, disposal)
             for store, reasons in begun.withheld.items():
                 result.of(store).kept.update(reasons)
+        record_begun(site, disposal)
         published = suppression.publish(site)
         for name in published.outstanding:
             _log.warning("copy %s has not got the list of disposed studies yet", name)
+        taken_up = _taken_up(site, disposal)
         try:
             for store in _unfinished(site, disposal):
                 _one_store(site, disposal, result.of(store), occasion)
         finally:
+            _count_going(site, disposal, result, taken_up)
             outcome.update(result.summary())
     _follow(site, disposal, result, occasion)
     return result
+
+
+def _taken_up(site: Site, disposal: str) -> set[tuple[str, str]]:
+    """Return the studies that a run finds not gone yet, by store and pseudonym."""
+    with site.catalog.reading() as session:
+        rows = disposals.studies(
+            session, disposal, states=(SUPPRESSED, LIVE_REMOVED, PRIMARY_REMOVED)
+        )
+    unfinished = set(_unfinished(site, disposal))
+    return {(row.store, row.study_key) for row in rows if row.store in unfinished}
+
+
+def _count_going(
+    site: Site, disposal: str, result: Execution, taken_up: Collection[tuple[str, str]]
+) -> None:
+    """Count what goes: of the studies that were taken up those that nothing has kept since."""
+    with site.catalog.reading() as session:
+        for row in disposals.studies(session, disposal):
+            if (row.store, row.study_key) in taken_up and row.state != WITHHELD:
+                result.of(row.store).count(row.files, row.size_bytes)
 
 
 def _one_store(site: Site, disposal: str, result: StoreExecution, occasion: Occasion) -> None:
@@ -153,7 +178,7 @@ def _one_store(site: Site, disposal: str, result: StoreExecution, occasion: Occa
         )
         with current.step("live"):
             removed = LiveDisposal(current, repository, disposal).perform()
-        result.removed_live, result.files = removed.studies, removed.files
+        result.removed_live, result.files_removed = removed.studies, removed.files
         result.kept.update(removed.kept.values())
         for problem in removed.stuck:
             words = f"store {result.store}: {problem}"

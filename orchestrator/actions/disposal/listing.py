@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.actions.disposal.hints import OnHold, held_now, hints
+from orchestrator.actions.disposal.next_steps import with_next_steps
 from orchestrator.actions.disposal.places import Place
 from orchestrator.actions.disposal.timeline import Timeline, timeline
 from orchestrator.actions.site import Site
@@ -65,6 +67,7 @@ class Standing:
         expected: The earliest day on which it can be free; None if nothing says.
         proved_at: When absence was proved.
         detail: More, in words.
+        next: What a person does next about it, while the disposal is under way; None for nothing.
     """
 
     store: str
@@ -77,6 +80,7 @@ class Standing:
     expected: date | None
     proved_at: datetime | None
     detail: str | None
+    next: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Batch:
         earliest_completion: The earliest day on which no copy is left; None if nothing says.
         withheld: Why studies were taken out of it, with how many.
         hints: What to do next, and what is in the way, in sentences.
+        on_hold: What of it is on hold now.
     """
 
     row: Disposal
@@ -100,6 +105,12 @@ class Batch:
     earliest_completion: date | None
     withheld: Mapping[str, int]
     hints: tuple[str, ...]
+    on_hold: OnHold
+
+    @property
+    def next(self) -> tuple[str, ...]:
+        """What to do next about each place that is not free, in one line each."""
+        return tuple(one.next for one in self.copies if one.next is not None)
 
     @property
     def studies(self) -> int:
@@ -136,7 +147,8 @@ def _batch(site: Site, session: Session, row: Disposal) -> Batch:
     if row.state in (PROPOSED, APPROVED, *OPEN):
         wanted = [share.store for share in stores if share.studies]
         expected = timeline(site, session, wanted, executable_at=start or site.clock.now())
-    standings = _standings(session, rows, expected)
+    standings = with_next_steps(site, session, row, _standings(session, rows, expected))
+    on_hold = held_now(site, session, row)
     return Batch(
         row=row,
         stores=stores,
@@ -144,7 +156,8 @@ def _batch(site: Site, session: Session, row: Disposal) -> Batch:
         executable_at=start,
         earliest_completion=_completion(site, row, standings),
         withheld=_withheld(session, row),
-        hints=tuple(_hints(site, row, standings, start)),
+        hints=tuple(hints(site, row, standings, start, on_hold=on_hold)),
+        on_hold=on_hold,
     )
 
 
@@ -250,49 +263,3 @@ def _is_by_rule(site: Site, one: Standing) -> bool:
     """Say whether nobody but a life-cycle rule, which we cannot see, empties a copy."""
     copy = site.config.copies.get(one.copy)
     return isinstance(copy, ImmutableCopy) and copy.sweeper is None
-
-
-def _hints(
-    site: Site, row: Disposal, copies: tuple[Standing, ...], start: datetime | None
-) -> list[str]:
-    if row.paused is not None:
-        return [f"paused by hold {row.paused}: what is left stays until the hold is released"]
-    command = f"orchestrator --as ACTOR disposal {{}} {row.id}"
-    if row.state == PROPOSED:
-        found = [f"next, another person of compliance: {command.format('approve')}"]
-        if row.plan.get("notices"):
-            found.insert(0, "notices must be given before: say so with --notice TEXT")
-        return found
-    if row.state == APPROVED and start is not None:
-        if start > site.clock.now():
-            until = start.astimezone(site.config.timezone)
-            called_off = command.format("refuse")
-            return [
-                f"in quarantine until {until:%Y-%m-%d %H:%M %Z}; to call it off: {called_off} "
-                "--reason TEXT"
-            ]
-        return [f"next: {command.format('execute')} --execute"]
-    if row.state in OPEN:
-        return _hints_of_open(row, copies)
-    return []
-
-
-def _hints_of_open(row: Disposal, copies: tuple[Standing, ...]) -> list[str]:
-    left = [one for one in copies if one.state != ABSENT]
-    if not left:
-        return [
-            "every copy is proved absent and no certificate is issued yet: "
-            "orchestrator job run disposal-settle says why"
-        ]
-    unreachable = [one for one in left if one.role == "unknown"]
-    found = [
-        f"store {one.store}: put copy {one.copy} back into the site file, so that it can be "
-        "looked at"
-        for one in unreachable
-    ]
-    if any(one.copy == LIVE_NAME for one in left):
-        found.append(
-            f"not finished here: orchestrator --as ACTOR disposal execute {row.id} --execute"
-        )
-    found.append(f"what remains on paper: orchestrator disposal statement {row.id} --to FILE")
-    return found

@@ -13,9 +13,11 @@ class StoreExecution:
 
     Attributes:
         store: Name.
-        going: Studies that go, or would go.
-        files: Their files.
+        going: Studies that go: that would go by a dry run, else those that this run took up and
+            that were not kept after all.
+        files: Their files, as of the last backup.
         bytes: Their length together.
+        files_removed: Files that left the store in this run.
         removed_live: Studies whose files left the store in this run.
         removed_primary: Studies that are proved to be gone from the primary in this run.
         snapshots: Data snapshots that were stored anew.
@@ -27,6 +29,7 @@ class StoreExecution:
     going: int = 0
     files: int = 0
     bytes: int = 0
+    files_removed: int = 0
     removed_live: int = 0
     removed_primary: int = 0
     snapshots: int = 0

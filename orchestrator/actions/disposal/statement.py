@@ -98,7 +98,7 @@ def contents(site: Site, name: str) -> DisposalStatement:
     found = DisposalStatement(
         practice=site.config.name,
         disposal=row.id,
-        state=_state(batch),
+        state=_state(site, batch),
         made_at=site.clock.now().astimezone(site.config.timezone),
         zone=site.config.timezone.key,
         facts=list(_facts(site, batch, studies)),
@@ -120,7 +120,7 @@ def contents(site: Site, name: str) -> DisposalStatement:
     return found
 
 
-def _state(batch: Batch) -> str:
+def _state(site: Site, batch: Batch) -> str:
     row = batch.row
     left = sum(one.state != ABSENT for one in batch.copies)
     if row.paused is not None:
@@ -130,10 +130,25 @@ def _state(batch: Batch) -> str:
         )
     if not left:
         return "Every place is proved free of the records; the certificate is not issued yet."
-    end = batch.earliest_completion
     words = "one place" if left == 1 else f"{left} places"
-    when = f"not before {_day(end)}" if end is not None else "on a day that is not known"
+    when = _earliest(site, batch)
     return f"Copies remain in {words}, listed below. The disposal can be complete {when}."
+
+
+def _earliest(site: Site, batch: Batch) -> str:
+    """Say when a disposal can be complete; a medium may come back before it is due."""
+    end = batch.earliest_completion
+    if end is None:
+        return "on a day that is not known"
+    zone = site.config.timezone
+    fixed = [
+        one.residual_until.astimezone(zone).date() if one.residual_until else one.expected
+        for one in batch.copies
+        if one.state != ABSENT and one.role != "offline"
+    ]
+    if all(day is not None and day < end for day in fixed):
+        return f"on {_day(end)}, when the last medium is due back, or when it comes back earlier"
+    return f"not before {_day(end)}"
 
 
 def _day(value: date) -> str:
@@ -203,11 +218,7 @@ def _gone(site: Site, one: Standing, evidence: dict[str, object]) -> Gone:
 def _remaining(site: Site, one: Standing) -> Remaining:
     from orchestrator.reports.disposal_statement import Remaining
 
-    until = _UNKNOWN
-    if one.residual_until is not None:
-        until = f"not before {_instant(site, one.residual_until)}"
-    elif one.expected is not None:
-        until = f"not before {_day(one.expected)}"
+    until = _until(site, one)
     what = _FORMS.get(one.role, _FORMS["unknown"])
     if one.state == "unknown":
         what = f"not known; at worst {what}"
@@ -217,3 +228,14 @@ def _remaining(site: Site, one: Standing) -> Remaining:
         until=until,
         then=_THEN.get(one.role, _THEN["unknown"]),
     )
+
+
+def _until(site: Site, one: Standing) -> str:
+    """Say until when something remains; the day of a medium is that of its return."""
+    at, day = one.residual_until, one.expected
+    if one.medium:
+        due = at.astimezone(site.config.timezone).date() if at is not None else day
+        return _UNKNOWN if due is None else f"due back {_day(due)}; it may come earlier"
+    if at is not None:
+        return f"not before {_instant(site, at)}"
+    return _UNKNOWN if day is None else f"not before {_day(day)}"

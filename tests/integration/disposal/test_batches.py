@@ -9,9 +9,11 @@ from datetime import timedelta
 import pytest
 
 from orchestrator.actions.disposal.decide_batch import approve, demand_executable, refuse
+from orchestrator.actions.disposal.hints import OnHold
 from orchestrator.actions.disposal.listing import listing, show
 from orchestrator.actions.disposal.propose import propose
 from orchestrator.actions.disposal.story import story
+from orchestrator.actions.holds.place import Wish, place
 from orchestrator.catalog import disposals
 from orchestrator.errors import NotFoundError, RefusedError, UsageError
 from tests.integration.disposal.conftest import acting
@@ -55,6 +57,23 @@ def test_a_study_of_an_open_batch_is_not_proposed_again_until_that_is_refused(
         again = propose(site, STORE)
         assert (again.row.id, again.studies) == (SECOND_BATCH, 3)
         assert [one.row.state for one in listing(site)] == ["refused", "proposed"]
+
+
+def test_holds_that_came_after_the_proposal_are_told_to_whoever_approves(lab: LabSite) -> None:
+    with acting(lab, "it") as site:
+        propose(site)
+        study = site.catalog.keys.pseudonyms.study(OLD[0].uid)
+        assert show(site, BATCH).on_hold == OnHold()
+    with acting(lab, "privacy") as site:
+        reason = "a letter of a lawyer"
+        placed = place(site, Wish("study", matter="2026-CV-1", reason=reason, study=study))
+        told = approve(site, BATCH)
+        assert told.on_hold == OnHold(1, (placed.hold.hold,))
+        words = f"1 of its studies are on hold {placed.hold.hold} now"
+        assert told.hints[0].startswith(words)
+    shown = lab.ask("disposal", "show", BATCH)
+    assert shown["on_hold"] == {"studies": 1, "holds": [placed.hold.hold]}
+    assert shown["next"] == []
 
 
 def test_an_empty_batch_is_refused_with_what_is_kept_instead(lab: LabSite) -> None:

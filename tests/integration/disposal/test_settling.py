@@ -323,6 +323,24 @@ def test_the_statement_says_what_remains_and_that_it_is_no_certificate(
     assert "Zzyzx" not in text
 
 
+def test_the_day_of_a_medium_is_when_it_is_due_and_not_the_earliest(begun: LabSite) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        due = site.clock.now() + timedelta(days=3)
+        with site.catalog.transaction() as session:
+            red_row = media.get(session, MEDIUM)
+            red_row.due_at = due
+            session.add(red_row)
+    settled(begun)
+    with acting(begun, "it", ahead=AFTER) as site:
+        said = contents(site, BATCH)
+        day = due.astimezone(site.config.timezone)
+    (red,) = said.remaining
+    words = f"{day.day} {day:%B %Y}"
+    assert red.until == f"due back {words}; it may come earlier"
+    assert f"on {words}, when the last medium is due back, or when it comes back" in said.state
+    assert "not before" not in said.state + red.until
+
+
 def test_doctor_names_an_open_disposal_and_says_when_it_has_waited_too_long(
     begun: LabSite,
 ) -> None:

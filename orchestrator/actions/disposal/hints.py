@@ -1,0 +1,109 @@
+"""What a person does next about a whole disposal, and what is in the way of it, in sentences.
+
+Words only: what to do about single places is said by `next_steps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestrator.actions.holds import guard
+from orchestrator.actions.site import Site
+from orchestrator.catalog import disposals
+from orchestrator.catalog.disposals import ABSENT, APPROVED, OPEN, PROPOSED, UNDECIDED, WITHHELD
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
+
+    from orchestrator.actions.disposal.listing import Standing
+    from orchestrator.catalog.disposal_tables import Disposal
+
+
+@dataclass(frozen=True, slots=True)
+class OnHold:
+    """What of a batch is on hold now; it is left out, or stands still, whatever was approved.
+
+    Attributes:
+        studies: How many studies.
+        holds: Ids of the holds, sorted.
+    """
+
+    studies: int = 0
+    holds: tuple[str, ...] = ()
+
+
+def held_now(site: Site, session: Session, row: Disposal) -> OnHold:
+    """Ask the holds of now: some may have been placed since the batch was proposed."""
+    if row.state not in (*UNDECIDED, *OPEN):
+        return OnHold()
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    studies = [one for one in disposals.studies(session, row.id) if one.state != WITHHELD]
+    for store in sorted({one.store for one in studies}):
+        keys = [one.study_key for one in studies if one.store == store]
+        held = guard.held_studies(site, session, store, keys)
+        found |= {(store, study): ids for study, ids in held.items()}
+    return OnHold(len(found), tuple(sorted({one for ids in found.values() for one in ids})))
+
+
+def hints(
+    site: Site,
+    row: Disposal,
+    copies: tuple[Standing, ...],
+    start: datetime | None,
+    *,
+    on_hold: OnHold,
+) -> list[str]:
+    """Return what to do next about a disposal, and what is in the way.
+
+    Args:
+        site: The site.
+        row: The disposal.
+        copies: Its places.
+        start: From when it can be executed; None if it cannot be any more.
+        on_hold: What of it is on hold now.
+    """
+    found = _hints_of_state(site, row, copies, start)
+    if on_hold.studies and row.state in UNDECIDED:
+        found.insert(
+            0,
+            f"{on_hold.studies} of its studies are {guard.in_words(on_hold.holds)} now: they are "
+            "left out when it is executed, unless the holds are released: orchestrator hold list",
+        )
+    return found
+
+
+def _hints_of_state(
+    site: Site, row: Disposal, copies: tuple[Standing, ...], start: datetime | None
+) -> list[str]:
+    if row.paused is not None:
+        return [f"paused by hold {row.paused}: what is left stays until the hold is released"]
+    command = f"orchestrator --as ACTOR disposal {{}} {row.id}"
+    if row.state == PROPOSED:
+        found = [f"next, another person of compliance: {command.format('approve')}"]
+        if row.plan.get("notices"):
+            found.insert(0, "notices must be given before: say so with --notice TEXT")
+        return found
+    if row.state == APPROVED and start is not None:
+        if start > site.clock.now():
+            until = start.astimezone(site.config.timezone)
+            called_off = command.format("refuse")
+            return [
+                f"in quarantine until {until:%Y-%m-%d %H:%M %Z}; to call it off: {called_off} "
+                "--reason TEXT"
+            ]
+        return [f"next: {command.format('execute')} --execute"]
+    if row.state in OPEN:
+        return _hints_of_open(row, copies)
+    return []
+
+
+def _hints_of_open(row: Disposal, copies: tuple[Standing, ...]) -> list[str]:
+    left = [one for one in copies if one.state != ABSENT]
+    if not left:
+        return [
+            "every copy is proved absent and no certificate is issued yet: "
+            "orchestrator job run disposal-settle says why"
+        ]
+    return [f"what remains on paper: orchestrator disposal statement {row.id} --to FILE"]
