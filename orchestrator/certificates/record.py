@@ -44,6 +44,9 @@ NORMAL_COURSE = (
 )
 """Source: AHIMA, sample certificate of destruction, in our own words."""
 
+CRYPTOGRAPHIC_ERASE = "cryptographic erase"
+PASSWORD_DESTRUCTION = "destruction of a repository's password"  # noqa: S105 - words
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaSanitization:
@@ -153,6 +156,7 @@ class KeyDestruction:
         negative_tests: Attempts to open copies afterwards, one sentence each.
         escrow: What became of escrowed shares and backups of the key, one sentence each.
         method: Only where every precondition is a yes and a person validated; else None.
+        technique: `CRYPTOGRAPHIC_ERASE`, or `PASSWORD_DESTRUCTION`, which reaches no method.
     """
 
     kind: ClassVar[Kind] = "key_destruction"
@@ -175,7 +179,7 @@ class KeyDestruction:
     module: str | None = None
     reference: str | None = None
     confirmed_at: dt.datetime | None = None
-    technique: str = "cryptographic erase"
+    technique: str = CRYPTOGRAPHIC_ERASE
     residual: tuple[Residual, ...] = ()
     not_claimed: tuple[str, ...] = ()
     evidence: dict[str, str] = field(default_factory=dict)

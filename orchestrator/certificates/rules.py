@@ -12,6 +12,7 @@ from typing import Any
 from orchestrator.certificates import schema, wording
 from orchestrator.certificates.parts import Person
 from orchestrator.certificates.record import (
+    CRYPTOGRAPHIC_ERASE,
     Act,
     KeyDestruction,
     MediaSanitization,
@@ -118,6 +119,8 @@ def _disposal(act: RecordDisposal) -> Iterator[str]:
 def _destruction(act: KeyDestruction) -> Iterator[str]:
     yield from _method(act)
     if act.method is not None:
+        if act.technique != CRYPTOGRAPHIC_ERASE:
+            yield "only a cryptographic erase reaches a method"
         if act.confirmed_at is None:
             yield "the key's destruction is not confirmed, so no method is reached"
         if any(one.answer != "yes" for one in act.preconditions):

@@ -95,9 +95,14 @@ def _copy(one: dict[str, Any], zone: Zone) -> list[str]:
         f"{one['copy']} ({one['role']}{media})",
         one["technique"],
         one["basis"],
-        STATES[one["state"]],
+        "attested" if _is_told(one) else STATES[one["state"]],
         zone.instant(one["proved_at"]) if one["proved_at"] else "not proved",
     ]
+
+
+def _is_told(one: dict[str, Any]) -> bool:
+    """Say whether a copy is free by somebody's word: absence was not proved then."""
+    return bool(one["basis"] == "attested" and one["state"] == "absent")
 
 
 def _media_sanitization(act: dict[str, Any], zone: Zone) -> list[Block]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestrator.certificates.parts import Part, Person, Residual, Verification
     from orchestrator.certificates.record import KeyDestruction
 
-TECHNIQUE = "destruction of the wrapped password of a backup repository"
+_KEYS_NAMED = 4
 
 
 def act_of(site: Site, one: Destruction, row: RepositoryRow) -> KeyDestruction:
@@ -36,7 +36,7 @@ def act_of(site: Site, one: Destruction, row: RepositoryRow) -> KeyDestruction:
         DamageError: Evidence is missing or changed.
     """
     from orchestrator.certificates.parts import Validation
-    from orchestrator.certificates.record import KeyDestruction
+    from orchestrator.certificates.record import PASSWORD_DESTRUCTION, KeyDestruction
 
     before, now = kept(site, one.before), kept(site, one.ways)
     gone_at = destroyed_at(site, row.name)
@@ -44,7 +44,7 @@ def act_of(site: Site, one: Destruction, row: RepositoryRow) -> KeyDestruction:
         rest = left.ciphertext(session, row)
         waiting = left.open_disposals(session, row.store)
     accepted = one.validation == "accepted"
-    keys = ", ".join(key[:8] for key in entry_of(site, row.name).key_ids)
+    keys = ", ".join(key[:8] for key in entry_of(site, row.name).key_ids[:_KEYS_NAMED])
     return KeyDestruction(
         destruction=one.id,
         key=f"password of repository {row.name} ({row.id[:16]}), restic's key files {keys}",
@@ -73,7 +73,7 @@ def act_of(site: Site, one: Destruction, row: RepositoryRow) -> KeyDestruction:
             "A method is one of media: the media of the copies keep the encrypted files as they "
             "are.",
         ),
-        technique=TECHNIQUE,
+        technique=PASSWORD_DESTRUCTION,
         residual=tuple(_residual(site, rest, now)),
         not_claimed=tuple(_not_claimed(one, now, waiting)),
         evidence=_evidence(one),
