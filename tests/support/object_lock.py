@@ -33,16 +33,33 @@ _numbers = itertools.count(1)
 _session = botocore.session.Session()
 
 
-@pytest.fixture(scope="session")
-def object_lock_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectLockServer]:
-    with ObjectLockServer(tmp_path_factory.mktemp("rgw") / "lab") as server:
-        yield server
+_SERVERS = pytest.StashKey[dict[bool, ObjectLockServer]]()
 
 
 @pytest.fixture(scope="session")
-def object_lock_server_tls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectLockServer]:
-    with ObjectLockServer(tmp_path_factory.mktemp("rgw-tls") / "lab", tls=True) as server:
-        yield server
+def object_lock_server(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> ObjectLockServer:
+    return _server(tmp_path_factory, pytestconfig, tls=False)
+
+
+@pytest.fixture(scope="session")
+def object_lock_server_tls(
+    tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> ObjectLockServer:
+    return _server(tmp_path_factory, pytestconfig, tls=True)
+
+
+def _server(
+    folders: pytest.TempPathFactory, config: pytest.Config, *, tls: bool
+) -> ObjectLockServer:
+    """Return the session's server: a fixture that many ``conftest.py`` import is many fixtures."""
+    servers = config.stash.setdefault(_SERVERS, {})
+    if tls not in servers:
+        folder = folders.mktemp("rgw-tls" if tls else "rgw") / "lab"
+        servers[tls] = ObjectLockServer(folder, tls=tls, lifetime_s=4 * 3600).start()
+        config.add_cleanup(servers[tls].stop)
+    return servers[tls]
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """A complete site for end-to-end tests: images, local disk, loop medium, Object Lock bucket.
 
 The parts are the real ones and the site is driven by the installed command line. To be quick, a
-site is made once per session by ``orchestrator init`` and copied for each test, and the key of its
-repository is made cheap to derive (see `cheap_key`). Import the fixtures into a ``conftest.py``,
+site is made once per session by ``orchestrator init`` and copied for each test, the key of its
+repository is made cheap to derive (see `cheap_key`), and commands are run to their end by a
+process that has imported them already (see `warm`). Import the fixtures into a ``conftest.py``,
 together with `object_lock.object_lock_server`:
 
     site = make_site()                       # images and local disk only
@@ -37,6 +38,7 @@ from orchestrator.clock import Clock
 from orchestrator.engines.bucket.settings import BucketSettings
 from orchestrator.keys.keyring import Keyring
 from orchestrator.wiring import open_site
+from tests.support import warm as warm_process
 from tests.support.cheap_key import make_cheap
 from tests.support.loop import LoopFileSystem, loop_file_system
 from tests.support.object_lock import new_vault
@@ -200,7 +202,7 @@ class LabSite:
             expect: The exit code or codes it must have; None for any.
             timeout_s: Seconds after which the test fails.
         """
-        process = self.start(*words)
+        process = self.start(*words, warm=True)
         try:
             out, err = process.communicate(timeout=timeout_s)
         except subprocess.TimeoutExpired:
@@ -219,10 +221,20 @@ class LabSite:
         """Run a command and return its JSON document."""
         return self.run(*words, expect=expect).document
 
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
-        """Start a command with ``--json``, in a process group of its own."""
+    def start(
+        self, *words: str | Path, warm: bool = False
+    ) -> subprocess.Popen[str] | warm_process.Running:
+        """Start a command with ``--json``, in a process group of its own.
+
+        Args:
+            words: The command line without the program's name.
+            warm: Start it where everything is imported already, not as the installed script.
+        """
+        typed = ["--json", *map(str, words)]
+        if warm:
+            return warm_process.shared().start(typed, self.env, Path.cwd())
         return subprocess.Popen(
-            [str(PROGRAM), "--json", *map(str, words)],
+            [str(PROGRAM), *typed],
             env=self.env,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -283,7 +295,7 @@ class LabSite:
 MakeSite = Callable[..., LabSite]
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
+def kill_group(process: subprocess.Popen[str] | warm_process.Running) -> None:
     """Kill a started command with SIGKILL and collect it.
 
     Its restic processes have sessions of their own: they live on, as after a real kill.
@@ -302,10 +314,22 @@ def wait_for(what: Callable[[], Any], *, limit_s: float = 30, pause_s: float = 0
     return found
 
 
+_TEMPLATE = pytest.StashKey[Path]()
+
+
 @pytest.fixture(scope="session")
-def site_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a new site, to be copied, never to be changed."""
-    folder = tmp_path_factory.mktemp("site") / "template"
+def site_template(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Path:
+    """Return a folder with a new site, to be copied, never to be changed.
+
+    The same for all: a fixture that several ``conftest.py`` import is several fixtures.
+    """
+    if _TEMPLATE not in pytestconfig.stash:
+        pytestconfig.add_cleanup(warm_process.stop_shared)
+        pytestconfig.stash[_TEMPLATE] = _new_site(tmp_path_factory.mktemp("site") / "template")
+    return pytestconfig.stash[_TEMPLATE]
+
+
+def _new_site(folder: Path) -> Path:
     folder.mkdir(mode=0o700)
     site = LabSite(folder, Values(), _environment(folder, None))
     sample_store.build(site.images, with_data_package=False)

@@ -148,7 +148,7 @@ class _Rounds:
         """Kill at a moment of the command's usual duration; give pid, instant and exit code."""
         moment_s = self.choose.uniform(0.3, 1.0) * self.usual_s[action]
         self.last = f"{action}, kill {victim} after {moment_s:.2f} s"
-        process = self.site.start(*COMMANDS[action])
+        process = self.site.start(*COMMANDS[action], warm=True)
         time.sleep(moment_s)
         if victim == "restic" and action != "extend":
             found: list[int] = []
