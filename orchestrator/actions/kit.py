@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 MADE = "kit:made"
 CHECKSUM = "kit:checksum"
 """The fact that tells the newest kit from older ones."""
+ROTATED = "key:rotated"
+"""The fact that the site key was changed, and when; its value is the new one's public id."""
 
 
 def refresh_kit(site: Site, directory: Path | None = None) -> KitFiles:
@@ -75,7 +77,8 @@ def _ledger_key(site: Site) -> str | None:
 
 def fingerprint(site: Site, rows: list[RepositoryRow]) -> str:
     """Return what a kit must cover, so that one that no longer does can be told."""
-    return "|".join(sorted([*(row.id for row in rows), *site.config.copies]))
+    parts = sorted([*(row.id for row in rows), *site.config.copies])
+    return "|".join([*parts, site.keyring.key_file])
 
 
 def _copy(site: Site, copy: Copy, rows: list[RepositoryRow]) -> KitCopy:

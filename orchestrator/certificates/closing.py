@@ -20,6 +20,7 @@ from orchestrator.certificates.phrases import (
 )
 
 _RECORDS = "record_disposal"
+_KEY = "key_destruction"
 
 
 def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
@@ -27,6 +28,8 @@ def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
     verification, validation = act["verification"], act["validation"]
     if validation is not None and validation["result"] == "rejected":
         return _banner("bad", "Not accepted", "The organization rejects the outcome.", verification)
+    if kind == _KEY and act["method"] is None:
+        return _banner("care", *_of_key(verification, act["residual"]), verification)
     if verification["result"] != "verified" and verification["basis"] == "measured":
         headline = "Residual copies remain" if act["residual"] else "Not verified as a whole"
         return _banner("care", headline, "See below what is left and until when.", verification)
@@ -49,6 +52,15 @@ def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
     overridden = bool((act.get("vendor") or {}).get("overridden_by"))
     tone = "care" if unmet or overridden else "good"
     return _banner(tone, words, text, verification)
+
+
+def _of_key(verification: dict[str, Any], residual: list[Any]) -> tuple[str, str]:
+    """Return the verdict on a key, which is never good without more: what it encrypted is left."""
+    if verification["result"] != "verified":
+        return "Not verified as a whole", "A way to the key may be left: see below which."
+    if residual:
+        return "Key destroyed, encrypted copies remain", "See below where, and until when."
+    return "Key destroyed", "Accepted by the organization."
 
 
 def _banner(tone: str, headline: str, text: str, verification: dict[str, Any]) -> dict[str, Any]:

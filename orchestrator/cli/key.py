@@ -14,7 +14,7 @@ from orchestrator.cli.options import Invocation, pass_invocation
 
 @click.group()
 def key() -> None:
-    """List keys, check them, write the recovery kit, destroy one, serve restic's password."""
+    """List keys, check and change them, write the recovery kit, serve restic's password."""
 
 
 key.add_command(destroy)
@@ -94,6 +94,34 @@ def kit(invocation: Invocation, to: Path | None) -> None:
     render.note(
         "It must leave this machine: lock it away elsewhere, with suppressed.json beside it if "
         "there is one\n(the list of disposed studies), and delete the files here."
+    )
+
+
+@key.command()
+@pass_invocation
+def rotate(invocation: Invocation) -> None:
+    """Make a new site key and wrap every key anew; passwords and copies stay as they are.
+
+    Stored states of before open with the old recovery kit only. Cut off, it ends when it is
+    called again. A daemon that runs must be started anew.
+    """
+    from orchestrator.actions.rotate_key import rotate_key
+
+    done = rotate_key(invocation.open_site())
+    if invocation.as_json:
+        render.show_json(
+            {
+                "key_file": done.key_file,
+                "earlier": list(done.earlier),
+                "recovery_kit": done.kit.text,
+                "recovery_kit_html": done.kit.html,
+            }
+        )
+    else:
+        render.say(f"new recovery kit: {done.kit.text}")
+    render.note(
+        "Next: orchestrator backup, and bring every medium. Keep the old kit until orchestrator "
+        "doctor\nsays nothing of it any more, then destroy it. Start the daemon anew."
     )
 
 

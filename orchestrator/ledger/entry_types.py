@@ -13,6 +13,7 @@ ACTS = frozenset(
         "certificate.issue",
         "disposal.execute",
         "key.destroy",
+        "key.rotate",
         "medium.retire",
         "sanitization.run",
     }
@@ -40,6 +41,7 @@ TYPES = frozenset(
         "determination.made",
         "determination.withdrawn",
         "disposal.approved",
+        "disposal.begun",
         "disposal.complete",
         "disposal.partial",
         "disposal.planned",

@@ -85,8 +85,9 @@ def _cohort(site: Site, row: RepositoryRow, before: dict[str, Any]) -> str:
     first, last = (_day(site, before[name]) for name in ("first_at", "last_at"))
     span = f" taken from {first} to {last}" if first and last else ""
     return (
-        f"all that is in the {before['snapshots']} snapshots of repository {row.name}{span}: "
-        f"{before['contents']:,} contents, {before['studies']:,} studies"
+        f"all that is in repository {row.name}, in snapshots{span}: snapshots: "
+        f"{before['snapshots']}, different contents: {before['contents']:,}, studies: "
+        f"{before['studies']:,}"
     )
 
 
@@ -173,7 +174,7 @@ def _verification(one: Destruction, before: dict[str, Any], now: dict[str, Any])
     states = sum(place["states"] for place in now["stored"])
     if states:
         findings.append(
-            f"{states} stored states of the site hold the password's wrap; "
+            f"Stored states of the site that hold the password's wrap: {states}; "
             + (
                 "the key file that opens it is not this site's any more."
                 if now["rewrapped"]
@@ -184,7 +185,7 @@ def _verification(one: Destruction, before: dict[str, Any], now: dict[str, Any])
         basis="measured",
         result=cast('Literal["verified", "not_verified", "unverified"]', one.verification),
         how="what opened the repository before was tried again afterwards, and every key that is "
-        "left; restic was refused",
+        "left",
         coverage=f"copies that opened before: {', '.join(before['copies'])}; attempts on them "
         f"afterwards: {len(tried)}, refused: {shut}",
         at=one.validated_at,
@@ -208,12 +209,12 @@ def _residual(site: Site, rest: list[Ciphertext], now: dict[str, Any]) -> list[R
         if now["rewrapped"]:
             continue
         label = f", medium {place['medium']}" if place["medium"] else ""
-        unknown = f" and {place['unknown']} unknown snapshots" if place["unknown"] else ""
+        unknown = f"; unknown snapshots: {place['unknown']}" if place["unknown"] else ""
         found.append(
             Residual(
                 where=f"{place['copy']}{label}",
-                what=f"{place['states']} stored states{unknown} in repository "
-                f"{place['repository']}, with a keyring that holds the password's wrap",
+                what=f"stored states in repository {place['repository']}, with keyrings that hold "
+                f"the password's wrap: {place['states']}{unknown}",
                 until=_local(site, place["until"]),
                 then="they go with the rotation of that repository's snapshots",
             )
@@ -275,4 +276,4 @@ def _local(site: Site, at: datetime | str | None) -> date | None:
 
 def _day(site: Site, at: datetime | str | None) -> str:
     day = _local(site, at)
-    return day.isoformat() if day is not None else ""
+    return f"{day.day} {day:%b} {day.year}" if day is not None else ""
