@@ -195,3 +195,82 @@ def overdue(invocation: Invocation) -> None:
         )
     if any(one.is_overdue for one in found):
         raise ExitWith(PARTLY_DONE)
+
+
+@retention.command()
+@click.argument("study")
+@click.option("--doubt", required=True, metavar="REASON", help="The reason for its review.")
+@click.option("--finding", required=True, help="What you looked at and found; kept as ciphertext.")
+@pass_invocation
+def determine(invocation: Invocation, study: str, *, doubt: str, finding: str) -> None:
+    """Settle one doubt about STUDY, or confirm what another person has found.
+
+    Two people are needed: one of compliance finds, another one, of compliance or an operator,
+    confirms with the same command. It counts as long as what raised the doubt stays as it is.
+    docs/retention.md says which doubts can be settled, and what counts then.
+    """
+    from orchestrator.actions.retention.determine import determine as settle
+
+    found = settle(invocation.open_site(), study, doubt, finding)
+    if invocation.as_json:
+        render.show_json(found.document())
+        return
+    words = {
+        "asked": "counts when another person has confirmed it with the same command",
+        "in_force": "is in force: the doubt counts no more, as long as the facts stay as they are",
+    }
+    what = f"{found.determination} about {found.doubt} of study {found.study}"
+    render.say(f"{what} {words.get(found.state, 'does not count yet')}")
+
+
+@retention.command()
+@click.option("--study", metavar="KEY", help="Only about this study, by pseudonym.")
+@click.option("--findings", is_flag=True, help="Show what was found. It may name somebody.")
+@pass_invocation
+def determinations(invocation: Invocation, *, study: str | None, findings: bool) -> None:
+    """Show which doubts people have settled, and which of that still counts."""
+    from orchestrator.actions.retention.findings import listing
+
+    found = listing(invocation.open_site(), study=study, findings=findings)
+    if invocation.as_json:
+        render.show_json({"determinations": [one.document() for one in found]})
+        return
+    render.table(
+        ["determination", "state", "study", "doubt", "found by", "confirmed by", "withdrawn by"]
+        + (["findings"] if findings else []),
+        [
+            [
+                one.determination,
+                one.state,
+                one.study,
+                one.doubt,
+                one.asked_by,
+                one.made_by,
+                one.withdrawn_by,
+                *([" / ".join(one.findings or ())] if findings else []),
+            ]
+            for one in found
+        ],
+    )
+
+
+@retention.command()
+@click.argument("determination", metavar="ID")
+@pass_invocation
+def withdraw(invocation: Invocation, determination: str) -> None:
+    """Take back determination ID: the doubt stands again, and the study is kept.
+
+    One person is enough. A disposal that has begun with the study goes on: only a hold stops it.
+    """
+    from orchestrator.actions.retention.determine import withdraw as take_back
+
+    found = take_back(invocation.open_site(), determination)
+    if invocation.as_json:
+        render.show_json(found.document())
+        return
+    render.say(f"{found.determination} is withdrawn: the doubt about study {found.study} stands")
+    for name in found.disposals:
+        render.say(
+            f"disposal {name} has begun with it; to keep what is left: "
+            f"orchestrator hold place --study {found.study} --matter TEXT --reason TEXT"
+        )

@@ -100,6 +100,13 @@ def show_plan(found: Plan) -> None:
     ]
     if reasons:
         render.table(["verdict", "studies", "because", "next"], reasons)
+    settled = [
+        [verdict, count, WORDS[doubt].meaning]
+        for verdict, counts in found.settled.items()
+        for doubt, count in counts.most_common()
+    ]
+    if settled:
+        render.table(["verdict", "studies", "settled by two people"], settled)
     if found.rules:
         render.table(
             ["the rule that keeps longest", "citation", *VERDICTS],
@@ -160,6 +167,13 @@ def show_explained(one: dict[str, Any]) -> None:
         render.say(f"because {reason['meaning']}")
         if reason["next_step"]:
             render.say(f"  next: {reason['next_step']}")
+    for settled in one["settled"]:
+        people = f"{settled['asked_by']} and {settled['made_by']}"
+        render.say(
+            f"settled by {settled['determination']} ({people}, {settled['made_at']:%Y-%m-%d}): "
+            f"{settled['meaning']}"
+        )
+        render.say(f"  what counts: {settled['counts']}")
     if one["components"]:
         render.table(
             ["", "period", "from", "over on", "rule", "citation"],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from orchestrator.retention.determination import SETTLEABLE
 from orchestrator.retention.study import Verdict
 
 _EXPORT = "correct it in the practice system, export again, `orchestrator patients import FILE`"
@@ -137,5 +138,15 @@ _LAW: dict[str, Words] = {
     ),
 }
 
-WORDS: dict[str, Words] = {**_KEEP, **_DATES, **_PATIENTS, **_STUDIES, **_LAW}
+_PLAIN: dict[str, Words] = {**_KEEP, **_DATES, **_PATIENTS, **_STUDIES, **_LAW}
+
+
+def _with_the_way_out(words: Words, doubt: str) -> Words:
+    two_people = f"`orchestrator retention determine STUDY --doubt {doubt} --finding TEXT`"
+    return replace(words, next_step=f"{words.next_step}; or two people settle it: {two_people}")
+
+
+WORDS: dict[str, Words] = _PLAIN | {
+    doubt: _with_the_way_out(_PLAIN[doubt], doubt) for doubt in SETTLEABLE
+}
 """Every reason that a decision can have."""

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.disposal import suppression
+from orchestrator.actions.disposal import rests_on, suppression
 from orchestrator.actions.disposal.decide_batch import demand_executable
 from orchestrator.actions.disposal.notices import unconfirmed
 from orchestrator.actions.disposal.places import rows as places_of
@@ -82,6 +82,7 @@ def begin(site: Site, disposal: str) -> Begun:
             executed_by=site.actor,
             executed_at=now,
             holds_checked_at=now,
+            plan={**row.plan, rests_on.PLAN: _settled_by(chosen)},
         )
         for store, share in chosen.items():
             begun.going[store] = len(share.going)
@@ -117,6 +118,11 @@ def decide_again(site: Site, session: Session, row: Disposal) -> dict[str, Chose
         for missing in keys - {facts.study for facts, _ in decided}:
             share.withheld[missing] = UNKNOWN
     return found
+
+
+def _settled_by(chosen: dict[str, Chosen]) -> list[str]:
+    """Return by whose findings doubts about what goes are settled now, not when it was proposed."""
+    return rests_on.ids_of(facts for share in chosen.values() for facts in share.going)
 
 
 def _begin_store(site: Site, session: Session, disposal: str, store: str, share: Chosen) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from orchestrator import canonical
 from orchestrator.actions.certificates import certify as certificates
+from orchestrator.actions.disposal import rests_on
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import disposals, disposed, media
 from orchestrator.catalog import ledger as ledger_rows
@@ -21,6 +22,7 @@ from orchestrator.errors import RefusedError
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from orchestrator.catalog.determination_tables import Determination
     from orchestrator.certificates.details import CopyDisposal, Rule, Series
     from orchestrator.certificates.parts import Basis, Part, Person, Verification
     from orchestrator.certificates.record import RecordDisposal
@@ -57,6 +59,7 @@ def act_of(site: Site, name: str) -> RecordDisposal:
         labels = {one.id: one.label for one in media.of_copy(session, None, retired=True)}
         subjects = _subjects(site, session, row, gone)
         elsewhere = _elsewhere(session, gone)
+        settled = rests_on.rows_of(session, row)
     _demand_ended(row, gone, copies)
     held = sum("on_hold" in (one.withheld or "") for one in withheld)
     return RecordDisposal(
@@ -66,13 +69,13 @@ def act_of(site: Site, name: str) -> RecordDisposal:
         holds_checked_at=cast("datetime", row.holds_checked_at or row.executed_at),
         holds_found=held,
         copies=tuple(_copies(copies, labels)),
-        verification=_verification(copies, labels, held=held, withheld=len(withheld)),
+        verification=_verification(copies, labels, settled, held=held, withheld=len(withheld)),
         persons=tuple(_persons(site, row, copies)),
         not_claimed=(
             *((_ATTESTED,) if any(_basis(one) == "attested" for one in copies) else ()),
             *elsewhere,
         ),
-        evidence=_evidence(site, row, copies),
+        evidence=_evidence(site, row, copies) | rests_on.evidence(site, row, settled),
         ledger=tuple(row.entries),
     )
 
@@ -175,7 +178,12 @@ def _basis(one: DisposalCopy) -> Basis:
 
 
 def _verification(
-    copies: Sequence[DisposalCopy], labels: dict[str, str], *, held: int, withheld: int
+    copies: Sequence[DisposalCopy],
+    labels: dict[str, str],
+    settled: Sequence[Determination],
+    *,
+    held: int,
+    withheld: int,
 ) -> Verification:
     from orchestrator.certificates.parts import Verification
 
@@ -196,6 +204,8 @@ def _verification(
         findings.append(
             f"Left out of the proposed batch and kept: {withheld}, of these on hold: {held}."
         )
+    if settled:
+        findings.append(rests_on.sentence(settled))
     return Verification(
         basis="measured",
         result="verified",

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import canonical
-from orchestrator.actions.disposal import listing
+from orchestrator.actions.disposal import listing, rests_on
 from orchestrator.actions.disposal.notices import required
 from orchestrator.actions.disposal.timeline import timeline
 from orchestrator.actions.disposal.turn import turn
@@ -155,6 +155,7 @@ def _row(site: Site, session: Session, found: _Due, now: datetime) -> Disposal:
         "stores": found.stores,
         "schedules": _schedules(found),
         "notices": [one.as_json() for one in required(policy, found.jurisdictions, today)],
+        rests_on.PLAN: rests_on.ids_of(facts for facts, _ in found.studies),
         "passed_over": dict(found.passed_over),
         "proposed_by_name": site.config.actors[site.actor].name,
     }

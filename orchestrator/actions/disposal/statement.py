@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import __version__
-from orchestrator.actions.disposal import listing
+from orchestrator.actions.disposal import listing, rests_on
 from orchestrator.actions.disposal.ending import entries
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import disposals
@@ -173,6 +173,9 @@ def _facts(site: Site, batch: Batch, studies: list[DisposalStudy]) -> Iterator[t
         yield "Holds checked", _instant(site, row.holds_checked_at)
     if row.notice:
         yield "Notice given", row.notice
+    settled = row.plan.get(rests_on.PLAN)
+    if settled:
+        yield "Doubts settled by two persons", rests_on.in_words(settled)
 
 
 def _person(site: Site, actor: str | None, at: datetime | None) -> str:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from orchestrator.actions.disposal import rests_on
 from orchestrator.actions.disposal.ending import entries
 from orchestrator.actions.disposal.listing import LIVE_NAME
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import disposals, media
+from orchestrator.catalog.determination_tables import Determination
 from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy, DisposalStudy
 from orchestrator.catalog.disposals import ABSENT, WITHHELD
 from orchestrator.errors import NotFoundError
@@ -83,7 +85,9 @@ def story(site: Site, name: str, study: str) -> Story:
             if one.store in {mine.store for mine in found}
         ]
         labels = {one.id: one.label for one in media.of_copy(session, None, retired=True)}
+        settled = [one for one in rests_on.rows_of(session, row) if one.study_key == study]
     chapters = [
+        *_settled(settled),
         *_decided(row, found),
         *_of_ledger(site, row, kept=all(one.state == WITHHELD for one in found)),
         *_of_study(found),
@@ -92,6 +96,13 @@ def story(site: Site, name: str, study: str) -> Story:
     ]
     chapters.sort(key=lambda one: (one.at, one.entry if one.entry is not None else -1))
     return Story(found[0], tuple(chapters))
+
+
+def _settled(rows: list[Determination]) -> Iterator[Chapter]:
+    for row in rows:
+        if row.made_at is not None:
+            words = f"doubt {row.doubt} settled, {row.id}: found by {row.asked_by}, confirmed"
+            yield Chapter(row.made_at, words, row.made_by)
 
 
 def _decided(row: Disposal, found: list[DisposalStudy]) -> Iterator[Chapter]:

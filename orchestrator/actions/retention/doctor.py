@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from orchestrator.actions.finding import Finding
+from orchestrator.actions.retention.findings import listing as determinations
 from orchestrator.actions.retention.listing import Listing, listing
 from orchestrator.actions.retention.overdue import of_patient_list, of_schedules
 from orchestrator.actions.retention.policy import behind_ledger
 from orchestrator.actions.site import Site
+from orchestrator.catalog import runs
+
+PLAN_MAX_AGE = timedelta(days=14)
+"""The plan is made each week; an older count says nothing of today."""
 
 _NAME = "retention"
+_LOOK = "orchestrator retention plan --verdict review"
 
 
 def look_at_retention(site: Site) -> Iterator[Finding]:
@@ -30,9 +37,55 @@ def look_at_retention(site: Site) -> Iterator[Finding]:
     if not adopted:
         return
     yield Finding(_NAME, "ok", f"{len(adopted)} schedules are in force")
+    yield _in_review(site)
+    yield from _findings(site)
     yield from _newer(found)
     for one in [*of_schedules(found), *of_patient_list(site)]:
         yield Finding(_NAME, "warn", one.words, one.hint)
+
+
+def _in_review(site: Site) -> Finding:
+    """Say how many studies wait for a person, as the last plan counted them."""
+    hint, count_them = _LOOK, "orchestrator job run retention-plan"
+    with site.catalog.reading() as session:
+        last = runs.last(
+            session, None, action="retention-plan", outcomes=("succeeded", "partial")
+        )
+    if last is None or last.metrics.get("review") is None or last.ended_at is None:
+        return Finding(_NAME, "unknown", "nobody has counted the studies in review yet", count_them)
+    age = site.clock.now() - last.ended_at
+    when = f"{last.ended_at.astimezone(site.config.timezone):%Y-%m-%d}"
+    count, due = int(last.metrics["review"]), int(last.metrics.get("review_due") or 0)
+    words = f"{count} studies were in review on {when}"
+    if due:
+        since = last.metrics.get("review_since")
+        words += f"; of {due} of them every known period has ended, the first since {since}"
+    if age > PLAN_MAX_AGE:
+        return Finding(_NAME, "unknown", f"{words}; nobody has counted since", count_them)
+    return Finding(_NAME, "warn" if count else "ok", words, hint if count else None)
+
+
+def _findings(site: Site) -> Iterator[Finding]:
+    """Say which findings wait for a second person, or count no more."""
+    for one in determinations(site):
+        if one.state == "asked":
+            yield Finding(
+                _NAME,
+                "warn",
+                f"{one.determination}: {one.asked_by} has found that {one.doubt} is settled; a "
+                "second person must confirm it, or it is withdrawn",
+                f"orchestrator --as ANOTHER retention determine {one.study} --doubt {one.doubt} "
+                "--finding TEXT",
+            )
+        elif one.state == "unrecorded":
+            yield Finding(
+                _NAME,
+                "warn",
+                f"{one.determination}: the ledger does not know that it was made, so that it does "
+                "not count",
+                f"orchestrator --as ANOTHER retention determine {one.study} --doubt {one.doubt} "
+                "--finding TEXT",
+            )
 
 
 def _uncovered(found: Listing) -> Iterator[Finding]:

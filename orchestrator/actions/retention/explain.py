@@ -63,11 +63,16 @@ def explain(site: Site, study: str) -> list[Explained]:
 
 def explained_values(one: Explained) -> dict[str, Any]:
     """Return an explanation as JSON values: the decision and its components."""
+    from orchestrator.retention.determination import SETTLEABLE
     from orchestrator.retention.words import VERDICTS, WORDS
 
     reasons = [(reason, WORDS[reason]) for reason in one.decision.reasons]
+    values = decision_values(one.facts, one.decision)
+    for settled in values["settled"]:
+        settled["meaning"] = WORDS[settled["doubt"]].meaning
+        settled["counts"] = SETTLEABLE[settled["doubt"]].counts
     return {
-        **decision_values(one.facts, one.decision),
+        **values,
         "words": VERDICTS[one.decision.verdict],
         "explained": [
             {"reason": reason, "meaning": words.meaning, "next_step": words.next_step or None}

@@ -40,6 +40,7 @@ COLUMNS = (
     "holds",
     "files",
     "bytes",
+    "settled",
 )
 """Headings of the table; further ones may be added at the end."""
 
@@ -159,7 +160,14 @@ def _row(cells: list[str] | tuple[str, ...]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return " ".join(value) if isinstance(value, list) else str(value)
+    return " ".join(map(_word, value)) if isinstance(value, list) else str(value)
+
+
+def _word(value: Any) -> str:
+    """Return one of several values in a cell; of what is settled, the doubt and by what."""
+    if isinstance(value, dict):
+        return f"{value['doubt']}:{value['determination']}"
+    return str(value)
 
 
 def _plain(value: Any) -> str:

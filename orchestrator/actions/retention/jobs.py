@@ -58,6 +58,9 @@ def make_plan(site: Site, occasion: Occasion) -> list[str]:
         with current.step("decide"):
             found = plan(site)
         current.metrics |= {name: one.studies for name, one in found.verdicts.items()}
+        since = found.review_since
+        current.metrics["review_due"] = found.review_due.studies
+        current.metrics["review_since"] = since.isoformat() if since is not None else None
         for words in shortfalls(found):
             current.fell_short(words)
         record(site, [Event("disposal.planned", _planned(found))])

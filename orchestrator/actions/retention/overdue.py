@@ -201,7 +201,10 @@ def _of_studies(site: Site, session: Session, now: datetime) -> Iterator[Waiting
         counts[decision.verdict] = counts.get(decision.verdict, 0) + 1
         oldest[decision.verdict] = min(oldest.get(decision.verdict, today), decision.due)
     what = {
-        "review": ("wait for a person to look at them", "orchestrator retention plan"),
+        "review": (
+            "wait for a person to look at them",
+            "orchestrator retention plan --verdict review",
+        ),
         "dispose": ("may go and are in no disposal", "orchestrator disposal propose"),
     }
     for verdict, count in counts.items():

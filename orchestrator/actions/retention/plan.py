@@ -56,6 +56,9 @@ class Plan:
         verdicts: By verdict; all three are there.
         stores: By store, then verdict: studies.
         reasons: By verdict, then reason: studies; one may have several.
+        settled: By verdict, then doubt that two people have settled: studies.
+        review_due: Those in review of which every known period has ended.
+        review_since: The first day on which one of these was kept by nothing but doubts.
         rules: By the rule whose period ends last, then verdict: studies.
         due_years: By the year in which the last period has ended, then verdict: studies; None
             for never or unknown.
@@ -72,6 +75,11 @@ class Plan:
     reasons: dict[Verdict, Counter[str]] = field(
         default_factory=lambda: {verdict: Counter() for verdict in VERDICTS}
     )
+    settled: dict[Verdict, Counter[str]] = field(
+        default_factory=lambda: {verdict: Counter() for verdict in VERDICTS}
+    )
+    review_due: Share = field(default_factory=Share)
+    review_since: date | None = None
     rules: dict[Winner, Counter[str]] = field(default_factory=dict)
     due_years: dict[int | None, Counter[str]] = field(default_factory=dict)
 
@@ -86,6 +94,10 @@ class Plan:
         self.verdicts[verdict].add(facts)
         self.stores.setdefault(decision.store, Counter())[verdict] += 1
         self.reasons[verdict].update(decision.reasons)
+        self.settled[verdict].update(one.doubt for one in facts.settled)
+        if verdict == "review" and decision.due is not None and decision.due <= self.today:
+            self.review_due.add(facts)
+            self.review_since = min(self.review_since or decision.due, decision.due)
         if decision.rule is not None:
             self.rules.setdefault(decision.rule, Counter())[verdict] += 1
         year = decision.due.year if decision.due is not None else None
@@ -143,6 +155,12 @@ def summary(found: Plan) -> dict[str, Any]:
             for verdict, counts in found.reasons.items()
             for reason, count in counts.most_common()
         ],
+        "settled": [
+            {"verdict": verdict, "doubt": doubt, "studies": count}
+            for verdict, counts in found.settled.items()
+            for doubt, count in counts.most_common()
+        ],
+        "review_due": {"studies": found.review_due.studies, "since": found.review_since},
         "rules": [
             {**rule_values(rule), **_by_verdict(counts)}
             for rule, counts in sorted(found.rules.items(), key=lambda item: _order(item[0]))
@@ -164,6 +182,16 @@ def decision_values(facts: StudyFacts, decision: Decision) -> dict[str, Any]:
         "verdict": decision.verdict,
         "due": decision.due,
         "reasons": list(decision.reasons),
+        "settled": [
+            {
+                "doubt": one.doubt,
+                "determination": one.determination,
+                "asked_by": one.asked_by,
+                "made_by": one.made_by,
+                "made_at": one.made_at,
+            }
+            for one in facts.settled
+        ],
         **rule_values(decision.rule),
         "holds": list(decision.holds),
         "files": facts.files,
