@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions import observe
 from orchestrator.actions.site import Site
@@ -227,6 +227,28 @@ def proof_of(
     if now - held.verified_at > site.config.targets.verified_within:
         return None
     return held.names, held.verified_at
+
+
+def holding_document(row: MediumHolding) -> dict[str, Any]:
+    """Return what a retired medium held as it lies beside the ledger."""
+    return {
+        "snapshot": row.snapshot,
+        "repository_id": row.repository_id,
+        "repository": row.repository,
+        "keys": list(row.keys),
+        "elsewhere": row.elsewhere,
+        "elsewhere_verified_at": row.elsewhere_verified_at.isoformat(),
+    }
+
+
+def holding_of(medium: Medium, found: dict[str, Any]) -> MediumHolding:
+    """Return what a retired medium held, from what lies beside the ledger."""
+    verified = datetime.fromisoformat(found["elsewhere_verified_at"])
+    return MediumHolding(
+        **found | {"elsewhere_verified_at": verified},
+        medium=medium.id,
+        retired_at=medium.retired_at or verified,
+    )
 
 
 def _days(length: timedelta) -> str:

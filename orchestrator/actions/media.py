@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestrator.actions import attach, custody, observe
 from orchestrator.actions.run import run
@@ -17,6 +18,9 @@ from orchestrator.config.site import OfflineCopy
 from orchestrator.engines import medium as engine
 from orchestrator.engines import medium_release
 from orchestrator.errors import AbsentCopyError, NotFoundError, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from sqlmodel import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +90,20 @@ def register(
                     hint="make a new file system on it to use it again as a new medium",
                 )
             if row.id in known:
-                row = known[row.id]
+                row = _named(session, known[row.id], row)
             else:
                 media.register(session, row, actor=site.actor)
     return MediumFacts(row, mounted.mount_point, overdue=False)
+
+
+def _named(session: Session, known: Medium, seen: Medium) -> Medium:
+    """Enter again what only the medium itself could tell, after the catalog was made anew."""
+    if known.label == known.id[:8] and seen.label != known.label:
+        known.label, known.fs_uuid = seen.label, seen.fs_uuid
+        known.serial = known.serial or seen.serial
+        session.add(known)
+        session.flush()
+    return known
 
 
 def listing(site: Site, *, retired: bool = False) -> list[MediumFacts]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from orchestrator import canonical
 from orchestrator.actions import custody
+from orchestrator.actions.certificates.files import keep_evidence
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, announced
 from orchestrator.actions.media import MediumFacts, find, fresh
@@ -59,7 +61,16 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
             "snapshots": len(holdings),
             "elsewhere": sorted({one.elsewhere for one in holdings}),
         }
-        with announced(site, Event("medium.retire", about, note=note)) as outcome:
+        content = canonical.encode(
+            {"holdings": [custody.holding_document(one) for one in holdings]}
+        )
+        intent = Event(
+            "medium.retire",
+            about,
+            evidence={"holdings": keep_evidence(site, content)},
+            note=note,
+        )
+        with announced(site, intent) as outcome:
             now = site.clock.now()
             act = CustodyAct(medium=medium.id, at=now, given_by=site.actor)
             event = MediumEvent(

@@ -188,16 +188,36 @@ def _schedules(found: _Due) -> dict[str, str]:
 def _content(row: Disposal, found: _Due) -> bytes:
     """Return the whole plan as bytes: what was proposed cannot be exchanged afterwards."""
     studies = [
-        [one.store, one.study, str(decision.due), *_rule(decision)]
+        [one.store, one.study, str(decision.due), *_rule(decision), *_known(one)]
         for one, decision in found.studies
     ]
+    rules = {
+        (*_rule(decision), decision.rule.record_class, decision.rule.citation)
+        for _, decision in found.studies
+        if decision.rule is not None
+    }
     shown = {key: value for key, value in row.plan.items() if key != "proposed_by_name"}
-    return canonical.encode({"disposal": row.id, "plan": shown, "studies": sorted(studies)})
+    return canonical.encode(
+        {
+            "disposal": row.id,
+            "plan": shown,
+            "rules": sorted(map(list, rules)),
+            "studies": sorted(studies),
+        }
+    )
 
 
 def _rule(decision: Decision) -> list[str]:
     rule = asdict(decision.rule) if decision.rule is not None else {}
     return [rule["schedule"], rule["version"], rule["rule"], rule["part"]]
+
+
+def _known(facts: StudyFacts) -> list[Any]:
+    """Return what a catalog that is made anew takes from the plan, its snapshots apart."""
+    days = [
+        None if day is None else day.isoformat() for day in (facts.oldest_image, facts.newest_image)
+    ]
+    return [facts.patient, facts.files, facts.size_bytes, *days]
 
 
 def _keep(site: Site, content: bytes) -> None:

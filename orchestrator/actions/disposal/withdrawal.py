@@ -47,6 +47,7 @@ def tell(site: Site, disposal: str, store: str, reasons: Mapping[str, str]) -> N
     Raises:
         OrchestratorError: The ledger refuses.
     """
+    from orchestrator.actions.disposal.begun import LIST, STUDIES, keep_withdrawn, list_number
     from orchestrator.actions.ledger.record import Event, record
 
     if not reasons:
@@ -57,8 +58,15 @@ def tell(site: Site, disposal: str, store: str, reasons: Mapping[str, str]) -> N
         "store": store,
         "withheld": len(reasons),
         "reasons": dict(sorted(Counter(reasons.values()).items())),
+        LIST: list_number(site),
     }
-    made = record(site, [Event("disposal.partial", body, subjects={"study": sorted(reasons)})])
+    event = Event(
+        "disposal.partial",
+        body,
+        subjects={"study": sorted(reasons)},
+        evidence={STUDIES: keep_withdrawn(site, disposal, store, reasons)},
+    )
+    made = record(site, [event])
     with site.catalog.transaction() as session:
         for one in made:
             disposals.note_entry(session, disposal, one.index)

@@ -5,6 +5,7 @@ Catalog, report and ledger, in this order; what a drill finds is not decided her
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,7 @@ from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.run import Run, close_unfinished
 from orchestrator.actions.site import Site
 from orchestrator.catalog import drills, runs
+from orchestrator.drills.document import to_document
 from orchestrator.drills.result import DrillResult
 from orchestrator.drills.verdict import judge
 from orchestrator.errors import DamageError, OrchestratorError, StoppedError
@@ -96,10 +98,17 @@ def keep(current: Run, result: DrillResult, proof: Proof) -> None:
             result.coverage = drills.coverage(session, result.store, result.copy, result.ended_at)
             drills.note_coverage(session, result)
     files = write_report(site, result, previews=proof.pixels.previews if proof.pixels else None)
-    record(site, [_entry(result, files.sha256)])
+    record(site, [_entry(result, files.sha256, _kept(site, result))])
 
 
-def _entry(result: DrillResult, report_sha256: str) -> Event:
+def _kept(site: Site, result: DrillResult) -> str:
+    """Keep a drill's result beside the ledger: a catalog may be lost, a proof must not be."""
+    from orchestrator.actions.certificates.files import keep_evidence
+
+    return keep_evidence(site, json.dumps(to_document(result), sort_keys=True).encode())
+
+
+def _entry(result: DrillResult, report_sha256: str, result_sha256: str) -> Event:
     """Return what the ledger says of a drill; whole numbers only, and nothing of a patient."""
     return Event(
         "drill.done",
@@ -116,7 +125,7 @@ def _entry(result: DrillResult, report_sha256: str) -> Event:
             "rpo_ms": _ms(result.rpo.measured_s),
             "files": result.files,
         },
-        evidence={"report": report_sha256},
+        evidence={"report": report_sha256, "result": result_sha256},
     )
 
 

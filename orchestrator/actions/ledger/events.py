@@ -164,6 +164,7 @@ def _work(session: Session, since: datetime, ending: str | None) -> Iterator[Eve
                 "medium": act.medium,
                 "copy": medium.copy_,
                 "serial": medium.serial,
+                "fs_uuid": medium.fs_uuid or None,
                 "event_at": _text(act.at),
                 "by": act.actor,
             },

@@ -34,6 +34,7 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "determination.asked": ("determination",),
     "determination.made": ("determination", "facts"),
     "determination.withdrawn": ("determination",),
+    "disposal.begun": ("disposal",),
     "disposal.proposed": ("disposal", "part"),
     "drill.done": ("drill",),
     "hold.placed": ("hold",),

@@ -288,5 +288,8 @@ def _outcome(row: Sanitization) -> dict[str, Any]:
         "verification": row.verification,
         "method": row.method,
         "reasons": json.loads(json.dumps(row.reasons)),
+        "flags": json.loads(json.dumps(row.flags)),
+        "tool": row.tool,
+        "tool_version": row.tool_version,
         "evidence": dict(row.evidence),
     }
