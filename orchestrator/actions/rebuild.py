@@ -1,48 +1,23 @@
-"""Making the catalog anew from the manifests and the state that every copy holds."""
+"""Making the catalog anew from the manifests and the state that every copy holds.
+
+The state is of the last backup. What happened since stands in the ledger, which leads: whatever
+it tells that the state does not know is brought back from there.
+"""
 
 from __future__ import annotations
 
-import os
-import tarfile
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestrator.actions.as_of import newest_manifest
-from orchestrator.actions.certificates.state import restore_certificates
 from orchestrator.actions.disposal import suppression
-from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.holds.recover import recover as recover_holds
-from orchestrator.actions.holds.witnessed import note_records
-from orchestrator.actions.ledger.restore import mark_restored, restore_ledgers
+from orchestrator.actions.ledger.fetch import Fetched, fetch_gently
 from orchestrator.actions.lock import StoreLock
-from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
-from orchestrator.actions.places import open_copy
-from orchestrator.actions.site import CATALOG_FILE, Site
-from orchestrator.actions.state import CATALOG
-from orchestrator.catalog import copies, files, repositories, snapshots, transfer
-from orchestrator.catalog.tables import Repository as RepositoryRow
-from orchestrator.catalog.tables import Snapshot, StoreState
-from orchestrator.config.site import OfflineCopy
-from orchestrator.dicom.dates import study_reference_date
-from orchestrator.engines import medium, medium_search
-from orchestrator.engines.digest import sha256_of
-from orchestrator.errors import AbsentCopyError, DamageError, NotFoundError, RefusedError
-from orchestrator.keys.sealed import SealedReader, SealedWriter
-from orchestrator.manifest import ManifestEntry, ManifestTotals, decode_entry, decode_header
-
-if TYPE_CHECKING:
-    from orchestrator.engines.restic.repository import Repository
-    from orchestrator.engines.restic.values import Snapshot as EngineSnapshot
-
-
-UNFINISHED = "catalog.unfinished.sqlite"
-"""The new catalog until it is whole."""
-
-_PARTS = ("-wal", "-shm", "")
+from orchestrator.actions.rebuilding import contents
+from orchestrator.actions.rebuilding.bring import bring_back
+from orchestrator.actions.rebuilding.database import UNFINISHED, put_in_place, remove_database
+from orchestrator.actions.site import Site
 
 
 @dataclass(slots=True)
@@ -56,6 +31,9 @@ class Rebuilt:
         files: Files of the newest manifests.
         put_aside: Where the old catalog is kept; None if there was none.
         unasked: Buckets that may hold a newer suppression list and could not be asked.
+        fetched: Entries of the ledger that a bucket had and this machine had not; None for none.
+        brought_back: How many of what the ledger knows and the state did not, by noun.
+        lost: What could not be brought back whole, in sentences that say what to do.
     """
 
     copy: str
@@ -64,6 +42,9 @@ class Rebuilt:
     files: int = 0
     put_aside: Path | None = None
     unasked: list[str] = field(default_factory=list)
+    fetched: Fetched | None = None
+    brought_back: dict[str, int] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
 
 
 def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
@@ -71,7 +52,8 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
 
     The newest stored state gives runs, media, inventories and everything else but files; the
     newest manifest of each store gives the files; snapshots younger than the state are added
-    from the repository itself. The old catalog is put aside once the new one is whole.
+    from the repository itself; the ledger gives what happened after the state. The old catalog is
+    put aside once the new one is whole.
 
     Args:
         site: The site; its keyring must be there.
@@ -90,7 +72,7 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
             lock = StoreLock(site.lock_dir, store)
             lock.acquire("catalog rebuild")
             stack.callback(lock.release)
-        _remove_database(site.state_dir / UNFINISHED)
+        remove_database(site.state_dir / UNFINISHED)
         try:
             site.catalog = site.open_catalog(create=True, file=UNFINISHED)
             try:
@@ -99,221 +81,36 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
             finally:
                 site.catalog.dispose()
         except BaseException:
-            _remove_database(site.state_dir / UNFINISHED)
+            remove_database(site.state_dir / UNFINISHED)
             raise
-        result.put_aside = _put_in_place(site)
+        result.put_aside = put_in_place(site)
         site.catalog = site.open_catalog(create=False)
-        # A state older than a disposal does not know of it; the list outside it may.
-        result.unasked = suppression.recover(site)
-        recover_holds(site)
+        _bring_back(site, result)
     return result
 
 
 def _add_store(site: Site, store: str, result: Rebuilt) -> None:
-    repository = _provisional(site, store)
-    with _reading(site, result.copy, repository) as engine:
-        repository = _with_id(repository, engine.config_id())
+    repository = contents.provisional(site, store)
+    with contents.reading(site, result.copy, repository) as engine:
+        repository = contents.with_id(repository, engine.config_id())
         found = engine.snapshots()
         if not result.rows:
-            result.rows = _import_state(site, engine, found)
-        _register(site, repository)
-        result.snapshots += _add_snapshots(site, repository, found)
-        result.files += _load_manifest(site, repository, engine, found)
-    _list_primary(site, repository)
+            result.rows = contents.import_state(site, engine, found)
+        contents.register(site, repository)
+        result.snapshots += contents.add_snapshots(site, repository, found)
+        result.files += contents.load_manifest(site, repository, engine, found)
+    contents.list_primary(site, repository)
 
 
-def _put_in_place(site: Site) -> Path | None:
-    """Give a whole SQLite catalog its name; the old one is kept beside it."""
-    if site.config.catalog.url is not None:
-        return None
-    path = site.state_dir / CATALOG_FILE
-    kept = path.with_name(f"catalog.{site.clock.now():%Y%m%dT%H%M%SZ}.sqlite")
-    was_there = path.exists()
-    _rename_database(path, kept)
-    _rename_database(site.state_dir / UNFINISHED, path)
-    return kept if was_there else None
-
-
-def _rename_database(path: Path, to: Path) -> None:
-    for suffix in _PARTS:
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(to.with_name(to.name + suffix))
-
-
-def _remove_database(path: Path) -> None:
-    for suffix in _PARTS:
-        path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _provisional(site: Site, store: str) -> RepositoryRow:
-    """What the keyring knows of a store's repository; its config's hash is read later."""
-    entry = next((e for e in site.keyring.entries() if e.name == store), None)
-    if entry is None or entry.repository_id is None:
-        raise NotFoundError(
-            f"store {store}: the keyring knows no repository of it", hint="orchestrator key list"
-        )
-    config = site.primary_root(store) / "config"
-    return RepositoryRow(
-        id=entry.repository_id,
-        store=store,
-        name=store,
-        config_sha256=sha256_of(config) if config.exists() else "",
-        created_at=site.clock.now(),
-    )
-
-
-def _with_id(repository: RepositoryRow, repository_id: str) -> RepositoryRow:
-    if repository.id != repository_id:
-        raise RefusedError(
-            f"store {repository.store}: the copy holds another repository than the keyring knows",
-            hint="choose another copy",
-        )
-    return repository
-
-
-@contextmanager
-def _reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Repository]:
-    """Open a copy without the catalog's help: the media register is one of the things lost."""
-    copy = site.copy_config(name)
-    if not isinstance(copy, OfflineCopy):
-        with (
-            open_copy(site, name, repository) as opened,
-            engine_on(site, opened, repository.name) as view,
-        ):
-            yield view.engine
-        return
-    found = medium_search.find(copy.search, name)
-    ours = [mounted for mounted in found if mounted.identity.site == site.keyring.id]
-    if not ours:
-        raise AbsentCopyError(
-            f"copy {name}: no medium of this site is connected", hint="connect one"
-        )
-    with medium.open_medium(ours[0], site=site.keyring.id, allow_folder=True) as handle:
-        yield site.copy_engine(repository.name, str(handle.path / repository.name), name)
-
-
-def _import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -> int:
-    states = [one for one in found if "state" in one.tags]
-    if not states:
-        raise NotFoundError("the copy holds no state of a site", hint="choose another copy")
-    newest = max(states, key=lambda one: one.time)
-    with tempfile.TemporaryFile(dir=site.state_dir) as spool:
-        for chunk in engine.dump(newest.id, "/state.tar"):
-            spool.write(chunk)
-        spool.seek(0)
-        with tarfile.open(fileobj=spool) as archive:
-            member = archive.extractfile(CATALOG)
-            if member is None:
-                raise DamageError("the stored state has no catalog in it")
-            restore_ledgers(site, archive)
-            restore_certificates(site, archive)
-            with site.catalog.transaction() as session:
-                rows = transfer.import_rows(session, member)
-                mark_restored(site, session)
-                return rows
-
-
-def _register(site: Site, repository: RepositoryRow) -> None:
-    with site.catalog.transaction() as session:
-        if repositories.get(session, repository.id) is None:
-            repositories.add(session, repository)
-
-
-def _add_snapshots(site: Site, repository: RepositoryRow, found: list[EngineSnapshot]) -> int:
-    """Add what the copy holds and the state, being older, does not know."""
-    manifests = {_tag(one, "run") for one in found if "manifest" in one.tags}
-    data = 0
-    with site.catalog.transaction() as session:
-        known = {row.id for row in snapshots.of_store(session, repository.store, kind=None)}
-        for one in found:
-            kind = next((tag for tag in ("data", "manifest", "state") if tag in one.tags), None)
-            run = _tag(one, "run")
-            if kind is None or run is None:
-                continue
-            data += kind == "data"
-            if one.id in known:
-                continue
-            snapshots.add(
-                session,
-                Snapshot(
-                    id=one.id,
-                    repository_id=repository.id,
-                    store=repository.store,
-                    run_id=run,
-                    kind=kind,
-                    at=one.time,
-                    files=one.files or 0,
-                    size_bytes=one.bytes or 0,
-                    complete=run in manifests,
-                    note="found in a copy when the catalog was rebuilt",
-                ),
-            )
-    return data
-
-
-def _load_manifest(
-    site: Site, repository: RepositoryRow, engine: Repository, found: list[EngineSnapshot]
-) -> int:
-    """Take the files from the newest manifest, and keep it for the next run."""
-    newest = newest_manifest(found)
-    if newest is None:
-        return 0
-    run = _tag(newest, "run") or ""
-    path = manifest_path(site, repository.store, run)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key = site.keyring.stream_key()
-    context = seal_context("manifest", repository.store, run)
-    with SealedWriter(path, key, context) as out:
-        for chunk in engine.dump(newest.id, "/manifest.jsonl"):
-            out.write(chunk)
-    reader = SealedReader(path, key, context)
-    header = decode_header(next(lines_of(reader.chunks())))
-    totals = ManifestTotals()
-
-    def entries() -> Iterator[ManifestEntry]:
-        for line in entry_lines(reader.lines()):
-            entry = decode_entry(line)
-            totals.add(entry)
-            yield entry
-
-    with site.catalog.transaction() as session:
-        files.apply_changes(
-            session,
-            repository.store,
-            run_id=run,
-            changed=entries(),
-            gone=(),
-            keys=site.catalog.keys,
-            study_date=study_reference_date,
-        )
-        note_records(site, session, repository.store, run)
-        repositories.put_store_state(
-            session,
-            StoreState(
-                store=repository.store,
-                file_count=totals.files,
-                size_bytes=totals.bytes,
-                manifest_run=header.run,
-                walked_at=newest.time,
-            ),
-        )
-    return totals.files
-
-
-def _list_primary(site: Site, repository: RepositoryRow) -> None:
-    """Bring the inventory of the primary up to what is there now; `check` says how good it is."""
-    from orchestrator.actions.primary import place_of
-
-    root = site.primary_root(repository.name)
-    if not os.path.isdir(root):
-        return
-    with site.catalog.transaction() as session:
-        key = (site.config.primary.name, "", repository.id)
-        listed = list(place_of(site, repository).list())
-        copies.record_listed(session, key, listed, now=site.clock.now())
-
-
-def _tag(snapshot: EngineSnapshot, name: str) -> str | None:
-    prefix = f"{name}="
-    return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)
+def _bring_back(site: Site, result: Rebuilt) -> None:
+    """Bring back what is younger than the state, from whoever has it."""
+    site.__dict__.pop("ledger", None)
+    result.fetched = fetch_gently(site, result.lost)
+    # A state older than a disposal does not know of it; the list outside it may.
+    result.unasked = suppression.recover(site)
+    brought = bring_back(site)
+    result.brought_back = dict(sorted(brought.counts.items()))
+    result.lost += brought.lost
+    holds = len(recover_holds(site))
+    if holds:
+        result.brought_back["holds"] = holds

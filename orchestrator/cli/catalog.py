@@ -20,7 +20,8 @@ def catalog() -> None:
 def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
     """Make the catalog anew from the manifests and the state in COPY.
 
-    The old catalog file, if there is one, is put aside and kept.
+    What happened after that state is brought back from the ledger, which may take missing entries
+    from a bucket. The old catalog file, if there is one, is put aside and kept.
     """
     from orchestrator.actions.rebuild import rebuild as make_anew
 
@@ -36,6 +37,9 @@ def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
                 "files": done.files,
                 "put_aside": done.put_aside,
                 "unasked": done.unasked,
+                "fetched": 0 if done.fetched is None else done.fetched.size - done.fetched.before,
+                "brought_back": done.brought_back,
+                "not_brought_back": done.lost,
             }
         )
         return
@@ -50,7 +54,22 @@ def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
             f"copy {', '.join(done.unasked)} could not be asked for disposed studies: restore "
             "nothing before: orchestrator catalog suppression --recover"
         )
+    if done.fetched is not None:
+        render.say(
+            f"copy {done.fetched.copy} had {done.fetched.size - done.fetched.before} entries of "
+            "the ledger that were lost here"
+        )
+    show_brought(done.brought_back, done.lost)
     render.say("next: orchestrator check, then orchestrator status")
+
+
+def show_brought(brought: dict[str, int], lost: list[str]) -> None:
+    """Say what the ledger gave back that the catalog did not know, and what it could not."""
+    if brought:
+        words = ", ".join(f"{count} {noun.replace('_', ' ')}" for noun, count in brought.items())
+        render.say(f"brought back from the ledger: {words}")
+    for words in lost:
+        render.say(f"not brought back: {words}")
 
 
 @catalog.command("suppression")

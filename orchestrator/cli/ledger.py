@@ -183,6 +183,44 @@ def anchor(
 
 
 @ledger.command()
+@pass_invocation
+def fetch(invocation: Invocation) -> None:
+    """Take in the entries that a bucket has and this machine has lost.
+
+    They are taken only if they are whole and continue the ledger as it is here. What they tell of
+    and the catalog does not know is brought back.
+
+    Exit status: 0 done, 3 a bucket could not be asked or believed, 5 lost or not made.
+    """
+    from orchestrator.actions.rebuilding.learn import learn
+    from orchestrator.cli.catalog import show_brought
+
+    done = learn(invocation.open_site())
+    if invocation.as_json:
+        render.show_json(
+            {
+                "size": done.size,
+                "fetched": [
+                    {"copy": one.copy, "before": one.before, "size": one.size}
+                    for one in done.fetched
+                ],
+                "problems": done.problems,
+                "brought_back": done.brought_back,
+                "not_brought_back": done.lost,
+            }
+        )
+    else:
+        for one in done.fetched:
+            render.say(f"copy {one.copy}: {one.size - one.before} entries taken in")
+        for name, why in done.problems.items():
+            render.say(f"copy {name}: {why}")
+        show_brought(done.brought_back, done.lost)
+        render.say(f"{done.size} entries")
+    if done.problems:
+        raise ExitWith(3)
+
+
+@ledger.command()
 @click.argument("folder", type=_FOLDER)
 @click.option("--new", metavar="NAME", help="Make a witness of this name and print its key.")
 @click.option("--request", type=_FILE, help="What was carried here.")

@@ -232,7 +232,8 @@ def contradiction(answer: Answer) -> RefusedError:
     """Return the refusal to sign."""
     return RefusedError(
         f"the ledger is not continued: {answer.detail}",
-        hint="bring the newer ledger back from a copy; if none has it: orchestrator ledger reopen",
+        hint="orchestrator ledger fetch takes what a bucket has more; if none has it: "
+        "orchestrator ledger reopen",
     )
 
 

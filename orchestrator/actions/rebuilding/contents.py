@@ -1,0 +1,225 @@
+"""What a copy holds of a site: its state, its snapshots and the newest manifest."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orchestrator.actions import primary as primaries
+from orchestrator.actions.as_of import newest_manifest
+from orchestrator.actions.certificates.state import restore_certificates
+from orchestrator.actions.engine_view import engine_on
+from orchestrator.actions.holds.witnessed import note_records
+from orchestrator.actions.ledger.restore import mark_restored, restore_ledgers
+from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path, seal_context
+from orchestrator.actions.places import open_copy
+from orchestrator.actions.site import Site
+from orchestrator.actions.state import CATALOG
+from orchestrator.catalog import copies, files, repositories, snapshots, transfer
+from orchestrator.catalog.tables import Repository as RepositoryRow
+from orchestrator.catalog.tables import Snapshot, StoreState
+from orchestrator.config.site import OfflineCopy
+from orchestrator.dicom.dates import study_reference_date
+from orchestrator.engines import medium, medium_search
+from orchestrator.engines.digest import sha256_of
+from orchestrator.errors import AbsentCopyError, DamageError, NotFoundError, RefusedError
+from orchestrator.keys.sealed import SealedReader, SealedWriter
+from orchestrator.manifest import ManifestEntry, ManifestTotals, decode_entry, decode_header
+
+if TYPE_CHECKING:
+    from orchestrator.engines.restic.repository import Repository
+    from orchestrator.engines.restic.values import Snapshot as EngineSnapshot
+
+
+def provisional(site: Site, store: str) -> RepositoryRow:
+    """What the keyring knows of a store's repository; its config's hash is read later."""
+    entry = next((e for e in site.keyring.entries() if e.name == store), None)
+    if entry is None or entry.repository_id is None:
+        raise NotFoundError(
+            f"store {store}: the keyring knows no repository of it", hint="orchestrator key list"
+        )
+    config = site.primary_root(store) / "config"
+    return RepositoryRow(
+        id=entry.repository_id,
+        store=store,
+        name=store,
+        config_sha256=sha256_of(config) if config.exists() else "",
+        created_at=site.clock.now(),
+    )
+
+
+def with_id(repository: RepositoryRow, repository_id: str) -> RepositoryRow:
+    """Return a repository's row, if the copy holds that one.
+
+    Raises:
+        RefusedError: It holds another.
+    """
+    if repository.id != repository_id:
+        raise RefusedError(
+            f"store {repository.store}: the copy holds another repository than the keyring knows",
+            hint="choose another copy",
+        )
+    return repository
+
+
+@contextmanager
+def reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Repository]:
+    """Open a copy without the catalog's help: the media register is one of the things lost."""
+    copy = site.copy_config(name)
+    if not isinstance(copy, OfflineCopy):
+        with (
+            open_copy(site, name, repository) as opened,
+            engine_on(site, opened, repository.name) as view,
+        ):
+            yield view.engine
+        return
+    found = medium_search.find(copy.search, name)
+    ours = [mounted for mounted in found if mounted.identity.site == site.keyring.id]
+    if not ours:
+        raise AbsentCopyError(
+            f"copy {name}: no medium of this site is connected", hint="connect one"
+        )
+    with medium.open_medium(ours[0], site=site.keyring.id, allow_folder=True) as handle:
+        yield site.copy_engine(repository.name, str(handle.path / repository.name), name)
+
+
+def import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -> int:
+    """Read the newest state of a site into its new catalog, and return how many rows it has.
+
+    Raises:
+        NotFoundError: The copy holds none.
+        DamageError: It is not whole.
+        OrchestratorError: The copy cannot be read, or the disk refuses.
+    """
+    states = [one for one in found if "state" in one.tags]
+    if not states:
+        raise NotFoundError("the copy holds no state of a site", hint="choose another copy")
+    newest = max(states, key=lambda one: one.time)
+    with tempfile.TemporaryFile(dir=site.state_dir) as spool:
+        for chunk in engine.dump(newest.id, "/state.tar"):
+            spool.write(chunk)
+        spool.seek(0)
+        with tarfile.open(fileobj=spool) as archive:
+            member = archive.extractfile(CATALOG)
+            if member is None:
+                raise DamageError("the stored state has no catalog in it")
+            restore_ledgers(site, archive)
+            restore_certificates(site, archive)
+            with site.catalog.transaction() as session:
+                rows = transfer.import_rows(session, member)
+                mark_restored(site, session)
+                return rows
+
+
+def register(site: Site, repository: RepositoryRow) -> None:
+    """Enter a repository into the catalog, unless it is there."""
+    with site.catalog.transaction() as session:
+        if repositories.get(session, repository.id) is None:
+            repositories.add(session, repository)
+
+
+def add_snapshots(site: Site, repository: RepositoryRow, found: list[EngineSnapshot]) -> int:
+    """Add what the copy holds and the state, being older, does not know."""
+    manifests = {_tag(one, "run") for one in found if "manifest" in one.tags}
+    data = 0
+    with site.catalog.transaction() as session:
+        known = {row.id for row in snapshots.of_store(session, repository.store, kind=None)}
+        for one in found:
+            kind = next((tag for tag in ("data", "manifest", "state") if tag in one.tags), None)
+            run = _tag(one, "run")
+            if kind is None or run is None:
+                continue
+            data += kind == "data"
+            if one.id in known:
+                continue
+            snapshots.add(
+                session,
+                Snapshot(
+                    id=one.id,
+                    repository_id=repository.id,
+                    store=repository.store,
+                    run_id=run,
+                    kind=kind,
+                    at=one.time,
+                    files=one.files or 0,
+                    size_bytes=one.bytes or 0,
+                    complete=run in manifests,
+                    note="found in a copy when the catalog was rebuilt",
+                ),
+            )
+    return data
+
+
+def load_manifest(
+    site: Site, repository: RepositoryRow, engine: Repository, found: list[EngineSnapshot]
+) -> int:
+    """Take the files from the newest manifest, and keep it for the next run."""
+    newest = newest_manifest(found)
+    if newest is None:
+        return 0
+    run = _tag(newest, "run") or ""
+    path = manifest_path(site, repository.store, run)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key = site.keyring.stream_key()
+    context = seal_context("manifest", repository.store, run)
+    with SealedWriter(path, key, context) as out:
+        for chunk in engine.dump(newest.id, "/manifest.jsonl"):
+            out.write(chunk)
+    reader = SealedReader(path, key, context)
+    header = decode_header(next(lines_of(reader.chunks())))
+    totals = ManifestTotals()
+
+    def entries() -> Iterator[ManifestEntry]:
+        for line in entry_lines(reader.lines()):
+            entry = decode_entry(line)
+            totals.add(entry)
+            yield entry
+
+    with site.catalog.transaction() as session:
+        files.apply_changes(
+            session,
+            repository.store,
+            run_id=run,
+            changed=entries(),
+            gone=(),
+            keys=site.catalog.keys,
+            study_date=study_reference_date,
+        )
+        note_records(site, session, repository.store, run)
+        repositories.put_store_state(
+            session,
+            StoreState(
+                store=repository.store,
+                file_count=totals.files,
+                size_bytes=totals.bytes,
+                manifest_run=header.run,
+                walked_at=newest.time,
+            ),
+        )
+    return totals.files
+
+
+def list_primary(site: Site, repository: RepositoryRow) -> None:
+    """Bring the inventory of the primary up to what is there now; `check` says how good it is.
+
+    What it has given up since the state was taken is no damage: the next run that writes prunes,
+    lets restic look whether anything is missing, and records what is gone.
+    """
+    root = site.primary_root(repository.name)
+    if not os.path.isdir(root):
+        return
+    with site.catalog.transaction() as session:
+        key = (site.config.primary.name, "", repository.id)
+        listed = list(primaries.place_of(site, repository).list())
+        copies.record_listed(session, key, listed, now=site.clock.now())
+    if primaries.differs_from_inventory(site, repository):
+        primaries.open_rotation(site, repository)
+
+
+def _tag(snapshot: EngineSnapshot, name: str) -> str | None:
+    prefix = f"{name}="
+    return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)
