@@ -16,9 +16,10 @@ from orchestrator.clock import Clock
 from tests.support.clock import ShiftedClock
 from tests.support.due_studies import prepare
 from tests.support.object_lock import object_lock_server
+from tests.support.postgres import postgres_server, postgres_url
 from tests.support.site import LabSite, MakeSite, make_site, site_template
 
-__all__ = ["make_site", "object_lock_server", "site_template"]
+__all__ = ["make_site", "object_lock_server", "postgres_server", "postgres_url", "site_template"]
 
 MORE = """
 [retention]

@@ -18,6 +18,7 @@ from tests.integration.disposal.life_site import (
     local_schedule,
 )
 from tests.support.due_studies import Made
+from tests.support.postgres_site import lose_catalog
 
 EVENTS: dict[Callable[[Round], None], int] = {}
 """How often each comes about, in shares."""
@@ -285,8 +286,7 @@ def drill(one: Round) -> None:
 
 @event(2)
 def lose_the_catalog(one: Round) -> None:
-    for path in one.lab.state.glob("catalog.sqlite*"):
-        path.unlink()
+    lose_catalog(one.lab)
     copies = ["disk", "attic", "rotation", *(["vault"] if one.mirror is not None else [])]
     copy = one.draw.choice(copies)
     if "done" not in one.act("rebuild", copy=copy):

@@ -93,10 +93,17 @@ class Round(Books):
         """Wait until no restic of a killed act is at work any more."""
         wait_for(lambda: not self.lab.restic_processes(), limit_s=60)
 
+    def wait_out_quarantine(self, name: str) -> None:
+        """Wait until an approved batch may be executed: acts follow each other within a second."""
+        row = self.lab.rows("SELECT quarantine_until FROM disposal WHERE id = ?", name)[0]
+        until = str(row["quarantine_until"])[:19]
+        wait_for(lambda: str(dt.datetime.now(dt.UTC))[:19] > until)
+
     def converge(self) -> None:
         """Take every obstacle away: everything that was begun must come to its end."""
         for name, state in self.batches().items():
             if state == "approved":
+                self.wait_out_quarantine(name)
                 self.act(self.draw.choice(["refuse", "execute"]), "privacy", name=name)
         for name in list(self.holds):
             self.release(name)
