@@ -20,6 +20,7 @@ from orchestrator.actions.ledger.doctor import (
     look_at_sanitizations,
     look_at_vendors,
 )
+from orchestrator.actions.ledger.verifying import look_at_verification
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.retention.doctor import look_at_retention
 from orchestrator.actions.site import Site
@@ -248,6 +249,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("keys", _keys),
     ("folder for drills", look_at_sandbox),
     ("ledger", look_at_ledger),
+    ("ledger verification", look_at_verification),
     ("ledger anchors", look_at_anchors),
     ("certificates", look_at_certificates),
     ("sanitizations", look_at_sanitizations),

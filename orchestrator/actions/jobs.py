@@ -231,6 +231,13 @@ def _anchor(site: Site, _job: Job, occasion: Occasion) -> _Shortfall | None:
     return _shortfall([f"{one.target}: {one.detail or one.state}" for one in failed])
 
 
+def _verify_ledger(site: Site, _job: Job, occasion: Occasion) -> _Shortfall | None:
+    from orchestrator.actions.ledger.verifying import verify_on_schedule
+
+    verify_on_schedule(site, occasion=occasion)
+    return None
+
+
 def _status(site: Site, job: Job, _occasion: Occasion) -> _Shortfall | None:
     found = status.status(site, stores_of(site, job))
     status.record_status(site, found)
@@ -283,6 +290,7 @@ _ACTIONS: dict[Action, Callable[[Site, Job, Occasion], _Shortfall | None]] = {
     "retention-plan": _of_retention,
     "overdue-review": _of_retention,
     "anchor": _anchor,
+    "ledger-verify": _verify_ledger,
     "status": _status,
 }
 

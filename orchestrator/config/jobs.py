@@ -35,6 +35,7 @@ Action = Literal[
     "retention-plan",
     "overdue-review",
     "anchor",
+    "ledger-verify",
     "status",
 ]
 Origin = Literal["shipped", "site"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.ledger import outside as ledger_outside
+from orchestrator.actions.ledger.verifying import look_at_verification
 from orchestrator.actions.site import Site
 from orchestrator.catalog import anchors, certificates, facts, sanitizations
 from orchestrator.catalog import ledger as rows
@@ -175,6 +176,7 @@ def warnings_of_ledger(site: Site) -> list[str]:
     found: list[Finding] = []
     for name, look in (
         ("ledger", _quick_look),
+        ("ledger verification", look_at_verification),
         ("ledger anchors", _late_anchors),
         ("certificates", look_at_certificates),
     ):

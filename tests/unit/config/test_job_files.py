@@ -13,6 +13,7 @@ SHIPPED = {
     "disposal-settle": "disposal-settle",
     "kit-drill": "drill",
     "ledger-anchor": "anchor",
+    "ledger-verify": "ledger-verify",
     "lock-extension": "extend",
     "monthly-drill": "drill",
     "nightly-backup": "backup",
