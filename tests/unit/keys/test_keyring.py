@@ -6,6 +6,7 @@ import json
 import os
 import re
 import stat
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -23,6 +24,7 @@ from orchestrator.keys.secret import Secret
 
 REPOSITORY_ID = "ab" * 32
 KEY_ID = "cd" * 32
+AT = datetime(2026, 3, 4, 5, 6, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -337,3 +339,49 @@ def test_a_kept_key_comes_back_and_is_never_replaced(paths, keyring):
 def test_a_key_needs_a_plain_name(keyring):
     with pytest.raises(UsageError):
         keyring.add_site_secret("../ledger", b"s" * 32)
+
+
+def test_a_destroyed_password_is_in_the_file_no_more_and_its_name_is(paths, keyring):
+    keyring.bind("xrays", REPOSITORY_ID, [KEY_ID])
+    (before,) = (one for one in keyring.entries() if one.name == "xrays")
+    sealed = base64.b64encode(before.wraps[0].sealed)
+    assert sealed in paths[0].read_bytes()
+    keyring.destroy("xrays", at=AT)
+    assert sealed not in paths[0].read_bytes()
+    again = Keyring.open(*paths)
+    (after,) = (one for one in again.entries() if one.name == "xrays")
+    assert (after.wraps, after.destroyed_at) == ((), AT.isoformat())
+    assert (after.repository_id, after.key_ids) == (REPOSITORY_ID, (KEY_ID,))
+    for ring in (keyring, again):
+        with pytest.raises(CredentialError, match="destroyed"):
+            ring.password("xrays")
+    assert again.catalog_key() == keyring.catalog_key()
+
+
+def test_a_destroyed_password_is_not_made_anew_and_keeps_its_first_date(paths, keyring):
+    keyring.destroy("xrays", at=AT)
+    with pytest.raises(RefusedError):
+        keyring.add_repository("xrays")
+    keyring.destroy("xrays", at=AT + timedelta(days=1))
+    assert keyring.entries()[-1].destroyed_at == AT.isoformat()
+    with pytest.raises(NotFoundError):
+        keyring.destroy("other", at=AT)
+
+
+def test_an_entry_without_wraps_that_was_not_destroyed_is_refused(paths, keyring):
+    def strip(body):
+        body["entries"][-1]["wraps"] = []
+
+    rewrite(paths[0], strip)
+    with pytest.raises(CredentialError):
+        Keyring.open(*paths)
+
+
+def test_nobody_without_the_key_can_mark_a_key_as_destroyed(paths, keyring):
+    def mark(body):
+        body["entries"][-1]["wraps"] = []
+        body["entries"][-1]["destroyed_at"] = AT.isoformat()
+
+    rewrite(paths[0], mark)
+    with pytest.raises(DamageError):
+        Keyring.open(*paths)
