@@ -21,6 +21,7 @@ from orchestrator.actions.ledger.doctor import (
     look_at_vendors,
 )
 from orchestrator.actions.ledger.verifying import look_at_verification
+from orchestrator.actions.place_register.doctor import look_at_places
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.retention.doctor import look_at_retention
 from orchestrator.actions.site import Site
@@ -256,6 +257,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("vendors", look_at_vendors),
     ("retention", look_at_retention),
     ("holds", look_at_holds),
+    ("former places", look_at_places),
     ("disposals", look_at_disposals),
     ("disposed studies", look_at_suppression),
     ("decoders", look_at_decoders),

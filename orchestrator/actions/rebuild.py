@@ -14,6 +14,7 @@ from orchestrator.actions.disposal import suppression
 from orchestrator.actions.holds.recover import recover as recover_holds
 from orchestrator.actions.ledger.fetch import Fetched, fetch_gently
 from orchestrator.actions.lock import StoreLock
+from orchestrator.actions.place_register.recover import recover as recover_places
 from orchestrator.actions.rebuilding import contents
 from orchestrator.actions.rebuilding.bring import bring_back
 from orchestrator.actions.rebuilding.database import UNFINISHED, put_in_place, remove_database
@@ -114,3 +115,6 @@ def _bring_back(site: Site, result: Rebuilt) -> None:
     holds = len(recover_holds(site))
     if holds:
         result.brought_back["holds"] = holds
+    places = recover_places(site)
+    if places:
+        result.brought_back["places"] = places

@@ -18,6 +18,7 @@ from orchestrator.actions.drills.status import (
 from orchestrator.actions.ledger.doctor import warnings_of_ledger
 from orchestrator.actions.missed import Missed
 from orchestrator.actions.objectives import Objective, recovery_point, recovery_time
+from orchestrator.actions.place_register.doctor import warnings_of_places
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.actions.verdict import CopyFacts, Judged, Verdict, judge_copy, judge_store
@@ -96,6 +97,7 @@ def site_status(site: Site, stores: list[str]) -> SiteStatus:
     for one in found:
         warnings += warnings_of_store(one.store, one.drills)
     warnings += [*warnings_of_site(site, late), *warnings_of_ledger(site)]
+    warnings += warnings_of_places(site)
     return SiteStatus(found, late, warnings)
 
 

@@ -265,6 +265,14 @@ def put_copy(session: Session, row: DisposalCopy) -> None:
     session.flush()
 
 
+def drop_copy(session: Session, key: CopyKey) -> None:
+    """Take out the row of a copy that another row stands for."""
+    row = copy_row(session, key)
+    if row is not None:
+        session.delete(row)
+        session.flush()
+
+
 def update_copy(session: Session, key: CopyKey, **changes: Any) -> DisposalCopy:
     """Change columns of a copy's row and return it as it is then.
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "drill": "orchestrator.cli.drill:drill",
     "bucket": "orchestrator.cli.bucket:bucket",
     "medium": "orchestrator.cli.medium:medium",
+    "place": "orchestrator.cli.place:place",
     "hold": "orchestrator.cli.hold:hold",
     "sanitize": "orchestrator.cli.sanitize:sanitize",
     "cache": "orchestrator.cli.cache:cache",

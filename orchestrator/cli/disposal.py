@@ -152,7 +152,8 @@ def statement(invocation: Invocation, name: str, target: Path) -> None:
 
 
 def _left(one: Batch) -> str:
-    names = sorted({copy.copy for copy in one.copies if copy.state not in ("absent", "pending")})
+    gone = ("absent", "attested", "pending")
+    names = sorted({copy.copy for copy in one.copies if copy.state not in gone})
     return ", ".join(names) or "–"
 
 
@@ -163,12 +164,12 @@ def _show(invocation: Invocation, one: Batch, *, execution: dict[str, Any] | Non
     if execution is None or not execution["dry_run"]:
         _show_facts(batch(one))
     render.table(
-        ["store", "copy", "medium", "state", "until, or expected", "proved", "detail"],
+        ["store", "copy", "medium or place", "state", "until, or expected", "proved", "detail"],
         [
             [
                 copy.store,
                 copy.copy,
-                copy.label,
+                copy.label if copy.place is None else f"{copy.place}: {copy.label}",
                 copy.state,
                 copy.residual_until or copy.expected,
                 copy.proved_at,

@@ -52,6 +52,7 @@ def batch(one: Batch) -> dict[str, Any]:
                 "copy": copy.copy,
                 "role": copy.role,
                 "medium": copy.medium,
+                "place": copy.place,
                 "label": copy.label,
                 "state": copy.state,
                 "residual_until": copy.residual_until,

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 from orchestrator.actions.disposal import rests_on, suppression
 from orchestrator.actions.disposal.decide_batch import demand_executable
 from orchestrator.actions.disposal.notices import unconfirmed
+from orchestrator.actions.disposal.places import came_at
 from orchestrator.actions.disposal.places import rows as places_of
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.holds import guard
+from orchestrator.actions.place_register import noting
 from orchestrator.actions.retention.decisions import decisions, today_at
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
@@ -73,6 +75,7 @@ def begin(site: Site, disposal: str) -> Begun:
         row = disposals.get(session, disposal)
         demand_executable(site, row)
         chosen = decide_again(site, session, row)
+        noting.derive(site, session)
         now = site.clock.now()
         disposals.move(
             session,
@@ -140,6 +143,7 @@ def _begin_store(site: Site, session: Session, disposal: str, store: str, share:
             disposal,
             [(store, facts.study)],
             state=disposals.SUPPRESSED,
+            came_at=came_at(session, disposal, store, facts.study),
             **known._asdict(),
         )
     for place in places_of(site, session, disposal, store):

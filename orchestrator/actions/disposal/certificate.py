@@ -13,7 +13,7 @@ from orchestrator import canonical
 from orchestrator.actions.certificates import certify as certificates
 from orchestrator.actions.disposal import rests_on
 from orchestrator.actions.site import SYSTEM, Site
-from orchestrator.catalog import disposals, disposed, media
+from orchestrator.catalog import disposals, disposed, media, places
 from orchestrator.catalog import ledger as ledger_rows
 from orchestrator.catalog.disposal_tables import LIVE, Disposal, DisposalCopy, DisposalStudy
 from orchestrator.catalog.disposals import ABSENT, GOING, WITHHELD
@@ -163,18 +163,29 @@ def _copies(copies: Sequence[DisposalCopy], labels: dict[str, str]) -> Iterator[
             technique=str(one.evidence.get("technique") or _TECHNIQUES.get(one.role, "not stated")),
             basis=_basis(one),
             state=cast('Literal["absent", "residual", "unknown"]', one.state),
-            proved_at=one.proved_at,
-            media=(labels.get(one.medium, one.medium),) if one.medium else (),
+            proved_at=None if _is_closed(one) else one.proved_at,
+            media=(
+                (labels.get(one.medium, one.medium),)
+                if one.medium and not places.is_place(one.medium)
+                else ()
+            ),
         )
 
 
 def _name(one: DisposalCopy, *, several: bool) -> str:
     name = "live store" if one.copy_ == LIVE else one.copy_
+    if places.is_place(one.medium):
+        name += f", former place {one.medium}"
     return f"{name}, store {one.store}" if several else name
 
 
 def _basis(one: DisposalCopy) -> Basis:
     return "attested" if one.evidence.get("basis") == "attested" else "measured"
+
+
+def _is_closed(one: DisposalCopy) -> bool:
+    """Say whether a place is free by what two people have said, and by nothing else."""
+    return bool(one.evidence.get("place"))
 
 
 def _verification(
@@ -188,14 +199,21 @@ def _verification(
     from orchestrator.certificates.parts import Verification
 
     attested = [one for one in copies if _basis(one) == "attested"]
+    closed = [one for one in attested if _is_closed(one)]
+    every = "every place" if not closed else "every place but those that are attested"
     how = (
-        "every place that may hold the records was looked at after the work, by listing and by "
+        f"{every} that may hold the records was looked at after the work, by listing and by "
         "content, and none of them was found"
     )
     findings = []
     if attested:
-        where = ", ".join(labels.get(one.medium) or one.copy_ for one in attested)
-        how += "; where the table above says attested, it rests on an accepted sanitization"
+        where = ", ".join(
+            _name(one, several=False) if _is_closed(one) else labels.get(one.medium) or one.copy_
+            for one in attested
+        )
+        grounds = ["an accepted sanitization"] if len(closed) < len(attested) else []
+        grounds += ["what two people have stated of a former place"] if closed else []
+        how += f"; where the table above says attested, it rests on {' or on '.join(grounds)}"
         findings.append(
             f"Measured on {len(copies) - len(attested)} of {len(copies)} places; attested for "
             f"{where}."
@@ -210,8 +228,13 @@ def _verification(
         basis="measured",
         result="verified",
         how=how,
-        coverage=f"all {len(copies)} places: the live store, every copy and every medium",
-        at=max(one.proved_at for one in copies if one.proved_at is not None),
+        coverage=(
+            f"all {len(copies)} places: the live store, every copy and every medium"
+            + (", and where copies were before" if closed else "")
+        ),
+        at=max(
+            one.proved_at for one in copies if one.proved_at is not None and not _is_closed(one)
+        ),
         findings=tuple(findings),
     )
 
@@ -228,10 +251,20 @@ def _persons(site: Site, row: Disposal, copies: Sequence[DisposalCopy]) -> Itera
     for one in copies:
         if one.evidence.get("sanitization"):
             yield named(one.evidence.get("by"), "validated", one.proved_at)
-    looked = [one for one in copies if not one.evidence.get("sanitization")]
+    for actor, part, at in sorted(set(_attesting(copies))):
+        yield named(actor, part, at)
+    looked = [one for one in copies if not one.evidence.get("sanitization") and not _is_closed(one)]
     last = max(looked, key=lambda one: cast("datetime", one.proved_at), default=None)
     if last is not None:
         yield named(last.evidence.get("by"), "verified", last.proved_at)
+
+
+def _attesting(copies: Sequence[DisposalCopy]) -> Iterator[tuple[str, Part, datetime]]:
+    """Yield who has stated what became of former places: the first of two, and the second."""
+    for one in copies:
+        if _is_closed(one) and one.proved_at is not None:
+            yield str(one.evidence.get("asked_by")), "recorded", one.proved_at
+            yield str(one.evidence.get("by")), "concurred", one.proved_at
 
 
 def _evidence(site: Site, row: Disposal, copies: Sequence[DisposalCopy]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from orchestrator.actions.disposal import suppression
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.retention.overdue import of_disposals
 from orchestrator.actions.site import Site
-from orchestrator.catalog import disposals, media
+from orchestrator.catalog import disposals, media, places
 from orchestrator.catalog.disposal_tables import LIVE
 
 if TYPE_CHECKING:
@@ -84,4 +84,6 @@ def _standing(session: Session, row: Disposal) -> str:
 
 
 def _of_medium(labels: dict[str, str], medium: str) -> str:
+    if places.is_place(medium):
+        return f" (former place {medium})"
     return f" (medium {labels.get(medium, medium[:8])})" if medium else ""

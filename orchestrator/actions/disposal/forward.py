@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.clock_trust import demand_clock
 from orchestrator.actions.disposal import ending, remains
 from orchestrator.actions.disposal.places import rows
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.disposal.visiting import Visits
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, record
+from orchestrator.actions.place_register import noting, standing
 from orchestrator.actions.site import Site
-from orchestrator.catalog import disposals
+from orchestrator.catalog import disposals, places
 from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy
 from orchestrator.catalog.disposals import (
     ABSENT,
@@ -34,7 +36,7 @@ from orchestrator.catalog.disposals import (
     SUPPRESSED,
     CopyKey,
 )
-from orchestrator.errors import OrchestratorError, StoppedError
+from orchestrator.errors import OrchestratorError, RefusedError, StoppedError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -135,10 +137,15 @@ class _Forwarding:
             going = {store for store, state in counts if state in GOING}
             undone = [store for store, state in counts if state in _UNDONE]
             undone += self._unproved(session, counts)
+            is_certified = ending.stands_certified(session, self._name)
+            if not is_certified:
+                noting.derive(site, session)
+                self._drop_covered(session)
             known = {CopyKey.of(row) for row in disposals.copies(session, self._name)}
             for store in sorted(going):
                 for row in rows(site, session, self._name, store):
-                    if CopyKey.of(row) not in known:
+                    is_late = is_certified and places.is_place(row.medium)
+                    if CopyKey.of(row) not in known and not is_late:
                         disposals.put_copy(session, row)
         if not going and not undone:
             ending.call_off(site, self._row)
@@ -150,6 +157,26 @@ class _Forwarding:
             )
             return False
         return True
+
+    def _drop_covered(self, session: Session) -> None:
+        """Drop the rows of places that others stand for by now.
+
+        A copy that is back where it was is looked at as itself; of one that is in no site file,
+        each place where it was has a row of its own.
+        """
+        named = self._site.config.copies
+        open_ones = {row.id for row in standing.former(self._site, session)}
+        registered = {one.copy_ for one in places.listing(session)}
+        for row in disposals.copies(session, self._name):
+            if places.is_place(row.medium):
+                place = places.find(session, row.medium)
+                is_covered = (
+                    place is not None and place.closed_at is None and place.id not in open_ones
+                )
+            else:
+                is_covered = not row.medium and row.copy_ not in named and row.copy_ in registered
+            if is_covered:
+                disposals.drop_copy(session, CopyKey.of(row))
 
     def _unproved(self, session: Session, counts: Mapping[tuple[str, str], int]) -> list[str]:
         """Return the stores whose primary was rewritten and not proved free yet.
@@ -221,6 +248,11 @@ class _Forwarding:
         """
         from orchestrator.actions.disposal.suppression import publish
 
+        try:
+            demand_clock(self._site)  # the certificate bears its time
+        except RefusedError as error:
+            self._result.problems.append(f"disposal {self._name}: {error.message}")
+            return False
         with guard.guarded(self._site) as session:
             row = disposals.get(session, self._name)
             held = self._held(session)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.disposal.places import FREE
 from orchestrator.actions.holds import guard
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals
-from orchestrator.catalog.disposals import ABSENT, APPROVED, OPEN, PROPOSED, UNDECIDED, WITHHELD
+from orchestrator.catalog.disposals import APPROVED, OPEN, PROPOSED, UNDECIDED, WITHHELD
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -100,7 +101,7 @@ def _hints_of_state(
 
 
 def _hints_of_open(row: Disposal, copies: tuple[Standing, ...]) -> list[str]:
-    left = [one for one in copies if one.state != ABSENT]
+    left = [one for one in copies if one.state not in FREE]
     if not left:
         return [
             "every copy is proved absent and no certificate is issued yet: "

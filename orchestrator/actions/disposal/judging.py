@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.actions.disposal.places import Place, sanitized
 from orchestrator.actions.site import Site
-from orchestrator.catalog import media
+from orchestrator.catalog import media, places
 from orchestrator.catalog.disposal_tables import LIVE, DisposalCopy
 from orchestrator.catalog.disposals import ABSENT, LEFT, UNKNOWN
 from orchestrator.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from orchestrator.catalog.place_tables import CopyPlace
     from orchestrator.catalog.sanitization_tables import Sanitization
 
 METHODS = {"clear": "Clear", "purge": "Purge", "destroy": "Destroy"}
@@ -104,12 +105,15 @@ def failed(site: Site, row: DisposalCopy, why: str) -> Seen | None:
 def by_rule(site: Site, row: DisposalCopy, place: Place | None) -> Seen | None:
     """Return what is known of a place that nobody can look at; None for any other.
 
-    A medium out of service counts as free once its sanitization was accepted; a store or copy that
-    the site file does not name any more never does.
+    A medium out of service counts as free once its sanitization was accepted, a former place of a
+    copy once two people have closed it; a store that the site file does not name any more never
+    does.
     """
     if place is not None and place.condition == "configured":
         return None
     now = site.clock.now()
+    if places.is_place(row.medium):
+        return _former(site, row, now)
     if row.medium:
         done = _sanitization(site, row.medium)
         if done is not None:
@@ -119,6 +123,46 @@ def by_rule(site: Site, row: DisposalCopy, place: Place | None) -> Seen | None:
         return Seen(LEFT, now, detail=words, evidence=row.evidence)
     what = "store" if row.copy_ == LIVE else "copy"
     return Seen(LEFT, now, detail=f"{what} no longer configured", evidence=row.evidence)
+
+
+def _former(site: Site, row: DisposalCopy, now: datetime) -> Seen:
+    with site.catalog.reading() as session:
+        known = places.find(session, row.medium)
+    if known is None:
+        return Seen(LEFT, now, detail="a former place that nobody knows any more")
+    if known.closed_at is not None and known.how is not None:
+        return closed(known, known.closed_at, known.how)
+    words = "a former place of the copy"
+    if known.left_at is not None:
+        words += f", left by {known.left_at.astimezone(site.config.timezone):%Y-%m-%d}"
+    words += ": what is there nobody looks at"
+    if known.asked_by is not None:
+        words = f"{known.asked_by} says that it is {known.how}; nobody has confirmed it yet"
+    return Seen(LEFT, now, detail=words)
+
+
+def closed(known: CopyPlace, at: datetime, how: str) -> Seen:
+    """Return what is known of a place that two people have closed: what they said, no more. Pure.
+
+    Args:
+        known: The place.
+        at: When it was closed.
+        how: What they said has become of it.
+    """
+    by = f"{known.asked_by} and {known.closed_by}"
+    evidence = {
+        "technique": f"{how} by {at:%Y-%m-%d}, as stated by {by}; not observed",
+        "basis": "attested",
+        "place": known.id,
+        "how": how,
+        "asked_by": known.asked_by,
+        "by": known.closed_by,
+        "closed_at": at.isoformat(timespec="seconds"),
+        "looked": known.looked,
+    }
+    if known.sanitization is not None:
+        evidence["place_sanitization"] = known.sanitization
+    return Seen(ABSENT, at, detail=f"attested: {how}, said {by}", evidence=evidence)
 
 
 def _sanitization(site: Site, medium: str) -> Sanitization | None:

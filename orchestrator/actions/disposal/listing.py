@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.disposal.hints import OnHold, held_now, hints
 from orchestrator.actions.disposal.next_steps import with_next_steps
-from orchestrator.actions.disposal.places import Place
+from orchestrator.actions.disposal.places import ATTESTED, FREE, Place
 from orchestrator.actions.disposal.timeline import Timeline, timeline
 from orchestrator.actions.site import Site
-from orchestrator.catalog import disposals, media
+from orchestrator.catalog import disposals, media, places
 from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy
 from orchestrator.catalog.disposals import (
     ABSENT,
@@ -61,13 +61,15 @@ class Standing:
         copy: Copy name, or `LIVE_NAME`.
         role: ``live``, a copy's role, or ``unknown``.
         medium: Id of the medium; None where there is none.
-        label: What people call the medium.
-        state: ``pending``, ``absent``, ``residual`` or ``unknown``.
+        label: What people call the medium, or where the former place is.
+        state: ``pending``, ``absent``, ``residual``, ``unknown``, or ``attested`` for a former
+            place that two people have closed.
         residual_until: Until when something is left there, as far as that is known.
         expected: The earliest day on which it can be free; None if nothing says.
         proved_at: When absence was proved.
         detail: More, in words.
         next: What a person does next about it, while the disposal is under way; None for nothing.
+        place: Id of the former place; None for where the copy is now.
     """
 
     store: str
@@ -81,6 +83,7 @@ class Standing:
     proved_at: datetime | None
     detail: str | None
     next: str | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,13 @@ def _batch(site: Site, session: Session, row: Disposal) -> Batch:
     expected = None
     if row.state in (PROPOSED, APPROVED, *OPEN):
         wanted = [share.store for share in stores if share.studies]
-        expected = timeline(site, session, wanted, executable_at=start or site.clock.now())
+        expected = timeline(
+            site,
+            session,
+            wanted,
+            executable_at=start or site.clock.now(),
+            disposal=row.id if row.state in OPEN else None,
+        )
     standings = with_next_steps(site, session, row, _standings(session, rows, expected))
     on_hold = held_now(site, session, row)
     return Batch(
@@ -196,6 +205,7 @@ def _standings(
     session: Session, rows: list[DisposalCopy], expected: Timeline | None
 ) -> tuple[Standing, ...]:
     labels = {row.id: row.label for row in media.of_copy(session, None, retired=True)}
+    labels |= {row.id: row.location for row in places.listing(session)}
     planned = {
         (one.place.store, one.place.copy, one.place.medium): one
         for one in (expected.expected if expected is not None else ())
@@ -207,19 +217,21 @@ def _standings(
         key = (row.store, row.copy_, row.medium)
         plan = planned.get(key)
         is_open = row.state != ABSENT and plan is not None
+        is_place = places.is_place(row.medium)
         found[key] = Standing(
             store=row.store,
             copy=row.copy_ or LIVE_NAME,
             role=row.role,
-            medium=row.medium or None,
+            medium=None if is_place else row.medium or None,
+            place=row.medium if is_place else None,
             label=labels.get(row.medium),
-            state=row.state,
+            state=ATTESTED if is_place and row.state == ABSENT else row.state,
             residual_until=None if row.state == ABSENT else row.residual_until,
             # What locks end when says nothing of what is left: they are not all of it.
             expected=plan.day
             if plan is not None and is_open and row.residual_until is None
             else None,
-            proved_at=row.proved_at if row.state == ABSENT else None,
+            proved_at=row.proved_at if row.state == ABSENT and not is_place else None,
             detail=row.detail or (plan.why if plan is not None and is_open else None),
         )
     return tuple(found[key] for key in sorted(found))
@@ -230,7 +242,8 @@ def _planned(place: Place, day: date | None, why: str) -> Standing:
         store=place.store,
         copy=place.copy or LIVE_NAME,
         role=place.role,
-        medium=place.medium or None,
+        medium=None if places.is_place(place.medium) else place.medium or None,
+        place=place.medium if places.is_place(place.medium) else None,
         label=place.label,
         state=PENDING,
         residual_until=None,
@@ -249,7 +262,7 @@ def _completion(site: Site, row: Disposal, copies: tuple[Standing, ...]) -> date
     today = site.clock.now().astimezone(zone).date()
     days = [today]
     for one in copies:
-        if one.state == ABSENT:
+        if one.state in FREE:
             continue
         until = one.residual_until
         day = until.astimezone(zone).date() if until is not None else one.expected

@@ -11,9 +11,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator import schedule
+from orchestrator.actions.disposal.places import FREE
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, media
-from orchestrator.catalog.disposals import ABSENT, OPEN
+from orchestrator.catalog.disposals import OPEN
 from orchestrator.config.jobs import load_jobs
 from orchestrator.config.site import ImmutableCopy, LocalCopy, OfflineCopy
 from orchestrator.errors import ConfigError, NotFoundError
@@ -43,7 +44,7 @@ def with_next_steps(
         return tuple(copies)
     steps = _Steps(site, session, row)
     return tuple(
-        one if one.state == ABSENT else replace(one, next=steps.about(one)) for one in copies
+        one if one.state in FREE else replace(one, next=steps.about(one)) for one in copies
     )
 
 
@@ -70,6 +71,12 @@ class _Steps:
         if self._row.paused is not None:
             return f"{where}: it stays as it is until hold {self._row.paused} is released: " + (
                 "orchestrator hold list"
+            )
+        if one.place is not None:
+            return (
+                f"{where}, former place {one.place} ({one.label}): {one.detail}; once it is empty "
+                f"or moved, two people say so: orchestrator place close {one.place} --how emptied "
+                "--note TEXT"
             )
         if one.medium is not None:
             return self._of_medium(one, where)

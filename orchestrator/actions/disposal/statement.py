@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from orchestrator import __version__
 from orchestrator.actions.disposal import listing, rests_on
 from orchestrator.actions.disposal.ending import entries
+from orchestrator.actions.disposal.places import ATTESTED, FREE
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import disposals
-from orchestrator.catalog.disposals import ABSENT, COMPLETE, GOING, OPEN
+from orchestrator.catalog.disposals import COMPLETE, GOING, OPEN
 from orchestrator.errors import EngineError, RefusedError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ _THEN = {
     "offline": "removed when the medium is connected, or the medium is sanitized",
     "immutable": "removed when the last lock has ended",
     "unknown": "looked at when the site file names it again",
+    "former": "two people say what became of this place, where the copy was before",
 }
 
 
@@ -104,11 +106,11 @@ def contents(site: Site, name: str) -> DisposalStatement:
         facts=list(_facts(site, batch, studies)),
         rules=sorted(_rules(studies)),
         gone=[
-            _gone(site, one, proofs.get((one.store, one.copy, one.medium), {}))
+            _gone(site, one, proofs.get((one.store, one.copy, one.medium or one.place), {}))
             for one in batch.copies
-            if one.state == ABSENT
+            if one.state in FREE
         ],
-        remaining=[_remaining(site, one) for one in batch.copies if one.state != ABSENT],
+        remaining=[_remaining(site, one) for one in batch.copies if one.state not in FREE],
         left_out=sorted((why.replace("_", " "), count) for why, count in batch.withheld.items()),
         ledger=f"Ledger {site.ledger.origin}, entries "
         + ", ".join(str(index) for index, _ in entries(site, row)),
@@ -122,14 +124,16 @@ def contents(site: Site, name: str) -> DisposalStatement:
 
 def _state(site: Site, batch: Batch) -> str:
     row = batch.row
-    left = sum(one.state != ABSENT for one in batch.copies)
+    left = sum(one.state not in FREE for one in batch.copies)
     if row.paused is not None:
         return (
             f"The disposal is paused by legal hold {row.paused}: what remains is kept until the "
             "hold is released."
         )
     if not left:
-        return "Every place is proved free of the records; the certificate is not issued yet."
+        told = any(one.state == ATTESTED for one in batch.copies)
+        how = "free of the records, as proved or attested below" if told else "proved free of them"
+        return f"Every place is {how}; the certificate is not issued yet."
     words = "one place" if left == 1 else f"{left} places"
     when = _earliest(site, batch)
     return f"Copies remain in {words}, listed below. The disposal can be complete {when}."
@@ -144,7 +148,7 @@ def _earliest(site: Site, batch: Batch) -> str:
     fixed = [
         one.residual_until.astimezone(zone).date() if one.residual_until else one.expected
         for one in batch.copies
-        if one.state != ABSENT and one.role != "offline"
+        if one.state not in FREE and one.role != "offline"
     ]
     if all(day is not None and day < end for day in fixed):
         return f"on {_day(end)}, when the last medium is due back, or when it comes back earlier"
@@ -204,7 +208,8 @@ def _rules(studies: list[DisposalStudy]) -> list[tuple[str, str, str, str]]:
 def _place(one: Standing) -> str:
     name = "the store itself" if one.role == "live" else f"copy {one.copy}"
     medium = f", medium {one.label or one.medium}" if one.medium else ""
-    return f"{name}{medium} ({one.store})"
+    former = f", former place {one.place}" if one.place else ""
+    return f"{name}{medium}{former} ({one.store})"
 
 
 def _gone(site: Site, one: Standing, evidence: dict[str, object]) -> Gone:
@@ -214,7 +219,11 @@ def _gone(site: Site, one: Standing, evidence: dict[str, object]) -> Gone:
         place=_place(one),
         how=str(evidence.get("technique") or one.detail or "looked at and not found"),
         basis="attested" if evidence.get("basis") == "attested" else "measured",
-        proved=_instant(site, one.proved_at) if one.proved_at is not None else _UNKNOWN,
+        proved=_instant(site, one.proved_at)
+        if one.proved_at is not None
+        else "not proved"
+        if one.state == ATTESTED
+        else _UNKNOWN,
     )
 
 
@@ -229,7 +238,7 @@ def _remaining(site: Site, one: Standing) -> Remaining:
         place=_place(one),
         what=f"{what}; {one.detail}" if one.detail else what,
         until=until,
-        then=_THEN.get(one.role, _THEN["unknown"]),
+        then=_THEN["former" if one.place else one.role if one.role in _THEN else "unknown"],
     )
 
 

@@ -10,7 +10,7 @@ from orchestrator.actions.disposal import rests_on
 from orchestrator.actions.disposal.ending import entries
 from orchestrator.actions.disposal.listing import LIVE_NAME
 from orchestrator.actions.site import SYSTEM, Site
-from orchestrator.catalog import disposals, media
+from orchestrator.catalog import disposals, media, places
 from orchestrator.catalog.determination_tables import Determination
 from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy, DisposalStudy
 from orchestrator.catalog.disposals import ABSENT, WITHHELD
@@ -148,13 +148,13 @@ def _of_copies(
     for one in copies:
         if one.store in gone and one.state == ABSENT and one.proved_at is not None:
             name = one.copy_ or LIVE_NAME
-            medium = f", medium {labels.get(one.medium, one.medium)}" if one.medium else ""
             who = one.evidence.get("by")
-            yield Chapter(
-                one.proved_at,
-                f"proved absent on {name}{medium} of store {one.store}",
-                str(who) if who is not None else SYSTEM,
-            )
+            if places.is_place(one.medium):
+                what = f"not proved: former place {one.medium} of copy {name}: {one.detail}"
+            else:
+                medium = f", medium {labels.get(one.medium, one.medium)}" if one.medium else ""
+                what = f"proved absent on {name}{medium} of store {one.store}"
+            yield Chapter(one.proved_at, what, str(who) if who is not None else SYSTEM)
 
 
 def _certified(row: Disposal) -> Iterator[Chapter]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.disposal.places import Place, places
+from orchestrator.actions.disposal.places import Place, all_came, places
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, media, repositories
 from orchestrator.config.site import ImmutableCopy, OfflineCopy
@@ -64,7 +64,12 @@ class Timeline:
 
 
 def timeline(
-    site: Site, session: Session, stores: Iterable[str], *, executable_at: datetime
+    site: Site,
+    session: Session,
+    stores: Iterable[str],
+    *,
+    executable_at: datetime,
+    disposal: str | None = None,
 ) -> Timeline:
     """Return how early each place of some stores can be free of a batch.
 
@@ -73,11 +78,15 @@ def timeline(
         session: Any session.
         stores: The stores of the batch.
         executable_at: From when the batch can be executed.
+        disposal: The batch, if it was begun: what was left before its studies came is passed over.
     """
+    came = {
+        store: None if disposal is None else all_came(session, disposal, store) for store in stores
+    }
     found = [
         _expected(site, session, place, executable_at)
-        for store in sorted(set(stores))
-        for place in places(site, session, store)
+        for store in sorted(came)
+        for place in places(site, session, store, came=came[store])
     ]
     return Timeline(executable_at, tuple(found))
 
@@ -89,6 +98,10 @@ def _expected(site: Site, session: Session, place: Place, start: datetime) -> Ex
     if place.condition == "unconfigured":
         what = "store" if place.role == "live" else "copy"
         return Expected(place, None, f"{what} no longer configured: nobody can look at it")
+    if place.condition == "former":
+        return Expected(place, None, "a former place of the copy, which nobody has closed")
+    if place.condition == "closed":
+        return on(start, "closed: attested by two people")
     if place.condition == "retired":
         return Expected(place, None, "retired: it stays until its sanitization is accepted")
     copy = site.config.copies.get(place.copy)

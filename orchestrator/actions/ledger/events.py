@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.holds import events as hold_events
 from orchestrator.actions.ledger.record import Event, record_new
+from orchestrator.actions.place_register import events as place_events
 from orchestrator.actions.retention import determination_events, patient_events
 from orchestrator.actions.site import Site
 from orchestrator.catalog import happenings, media, missed, repositories
@@ -71,6 +72,7 @@ def record_happenings(site: Site, *, ending: str | None = None) -> int:
         events = [*_days(site, session, (since, now)), *_work(session, since, ending)]
         events += [*_overdue(session, now), *patient_events.since(session, since)]
         events += hold_events.since(session, since)
+        events += place_events.since(session, since)
         events += determination_events.since(session, since)
         gaps = missed.unrecorded(session)
         events += [

@@ -46,6 +46,8 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "medium.retired": ("medium", "event_at"),
     "missed": ("job", "slot"),
     "patients.imported": ("list",),
+    "place.closed": ("place",),
+    "place.left": ("place", "left_at"),
     "probe.done": ("copy", "probed_at"),
     "retention.adopted": ("schedule", "adopted_at", "digest"),
     "sanitization.proposed": ("sanitization",),

@@ -31,7 +31,8 @@ class Spot:
         role: `local` or `immutable`; media have a register of their own.
         location: In words for people: a folder, or endpoint, bucket and prefix.
         address: The same by its parts, for looking there later.
-        identity: Id of the folder's marker, empty for one that has none; None if nobody could look.
+        identity: Id of the folder's marker, empty for one that has none and for a bucket; None if
+            nobody could look.
         volume: UUID of the file system; None if that is not known.
     """
 
@@ -95,4 +96,4 @@ def _bucket(copy: ImmutableCopy) -> Spot:
         "bucket": copy.bucket,
         "prefix": copy.prefix,
     }
-    return Spot(copy.name, copy.role, words, address)
+    return Spot(copy.name, copy.role, words, address, identity="")

@@ -8,6 +8,7 @@ from orchestrator.actions.disposal import suppression
 from orchestrator.actions.holds.recover import recover as recover_holds
 from orchestrator.actions.ledger import mirror
 from orchestrator.actions.ledger.fetch import Fetched, fetch
+from orchestrator.actions.place_register.recover import recover as recover_places
 from orchestrator.actions.rebuilding.bring import bring_back
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
@@ -59,4 +60,7 @@ def learn(site: Site) -> Learned:
         holds = len(recover_holds(site))
         if holds:
             result.brought_back["holds"] = holds
+        places = recover_places(site)
+        if places:
+            result.brought_back["places"] = places
     return result
