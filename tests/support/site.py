@@ -192,6 +192,22 @@ class LabSite:
         self.values = dataclasses.replace(self.values, **changes)
         self.file.write_text(self.values.text(), encoding="utf-8")
 
+    def moved_in(self) -> None:
+        """Let the register of places say that the site was always here, where it was copied to.
+
+        By itself it says, rightly, that its disk was at another place before.
+        """
+        folder = os.path.realpath(self.folder)
+        with closing(sqlite3.connect(self.state / "catalog.sqlite")) as connection:
+            found = connection.execute("SELECT id, location FROM copy_place WHERE role = 'local'")
+            for name, location in found.fetchall():
+                here = f"{folder}/copies/{location.partition('/copies/')[2]}"
+                connection.execute(
+                    "UPDATE copy_place SET location = ?, address = ? WHERE id = ?",
+                    (here, json.dumps({"path": here}), name),
+                )
+            connection.commit()
+
     def run(
         self, *words: str | Path, expect: int | tuple[int, ...] | None = 0, timeout_s: float = 120
     ) -> Ended:

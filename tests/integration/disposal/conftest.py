@@ -61,6 +61,7 @@ def due_site(make_site: MakeSite, due_template: Path) -> Callable[..., LabSite]:
         else:
             shutil.rmtree(site.folder)
             shutil.copytree(due_template, site.folder, symlinks=True)
+            site.moved_in()
             site.write()
         return site
 

@@ -63,6 +63,7 @@ def lab(due_site: Callable[..., LabSite], disposed_template: Path, before: Path)
         lab = due_site()
         shutil.rmtree(lab.folder)
         shutil.copytree(disposed_template, lab.folder, symlinks=True)
+        lab.moved_in()
         lab.write(more=SOON + SECOND)
         return lab
     lab = due_site(more=SOON)

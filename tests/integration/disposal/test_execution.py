@@ -52,6 +52,7 @@ def ready(due_site: Callable[..., LabSite], approved_template: Path) -> LabSite:
     else:
         shutil.rmtree(lab.folder)
         shutil.copytree(approved_template, lab.folder, symlinks=True)
+        lab.moved_in()
         lab.write(more=SOON)
     return lab
 

@@ -61,6 +61,7 @@ def begun(due_site: Callable[..., LabSite], begun_template: Path) -> LabSite:
     else:
         shutil.rmtree(lab.folder)
         shutil.copytree(begun_template, lab.folder, symlinks=True)
+        lab.moved_in()
         lab.write()
     return lab
 

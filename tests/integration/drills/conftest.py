@@ -53,6 +53,7 @@ def backed_up(make_site: MakeSite, backed_up_template: Path) -> Callable[..., La
         else:
             shutil.rmtree(site.folder)
             shutil.copytree(backed_up_template, site.folder, symlinks=True)
+            site.moved_in()
             site.write()
         return site
 

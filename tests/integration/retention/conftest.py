@@ -37,7 +37,9 @@ def lab(studies_template: Path, tmp_path: Path, request: pytest.FixtureRequest) 
         shutil.copytree(made.folder, studies_template, symlinks=True)
     folder = tmp_path / "lab"
     shutil.copytree(studies_template, folder, ignore=shutil.ignore_patterns("copies", "images"))
-    return LabSite(folder, Values(), {"ORCHESTRATOR_SITE": str(folder / "site.toml")})
+    site = LabSite(folder, Values(), {"ORCHESTRATOR_SITE": str(folder / "site.toml")})
+    site.moved_in()
+    return site
 
 
 @contextmanager
