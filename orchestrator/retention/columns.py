@@ -150,7 +150,7 @@ def _settled(study: StudyFacts) -> int:
     """Return what is settled; whose a study is that is nobody's, no finding settles."""
     if not study.settled:
         return 0
-    settled = frozenset(one.doubt for one in study.settled) & SETTLEABLE.keys()
+    settled = frozenset(one.doubt for one in study.settled if one.doubt in SETTLEABLE)
     return bits_of(settled if study.patient is not None else settled - _NOBODYS)
 
 
