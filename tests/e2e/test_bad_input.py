@@ -23,7 +23,7 @@ from tests.support import cheap_key
 from tests.support.command_line import CommandLine, LabSite, lab_site
 from tests.support.loop import loop_file_system
 from tests.support.restic import ROOT, tree
-from tests.support.warm import Warm
+from tests.support.warm import shared
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,7 @@ def site(
     tmp_path_factory: pytest.TempPathFactory, object_lock_server: ObjectLockServer
 ) -> Iterator[LabSite]:
     folder = tmp_path_factory.mktemp("bad-input")
-    with (
-        Warm() as warm,
-        lab_site(folder, server=object_lock_server, media={"red": 48}, warm=warm) as made,
-    ):
+    with lab_site(folder, server=object_lock_server, media={"red": 48}, warm=shared()) as made:
         made.cli.ask("backup")
         yield made
 

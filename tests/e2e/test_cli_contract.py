@@ -15,7 +15,7 @@ from orchestrator.cli import command_tree
 from orchestrator.errors import EXIT_CODES
 from tests.support.command_line import CommandLine, LabSite, lab_site
 from tests.support.shape import count, differences, full_id, instant, optional, seconds
-from tests.support.warm import Warm
+from tests.support.warm import shared
 
 OUTCOMES = {"succeeded", "partial", "failed", "refused", "interrupted"}
 ROLES = {"local", "offline", "immutable"}
@@ -117,12 +117,8 @@ def site(
     tmp_path_factory: pytest.TempPathFactory, object_lock_server: ObjectLockServer
 ) -> Iterator[LabSite]:
     folder = tmp_path_factory.mktemp("contract")
-    with (
-        Warm() as warm,
-        lab_site(
-            folder, server=object_lock_server, media={"red": 48, "blue": 16}, warm=warm
-        ) as made,
-    ):
+    media = {"red": 48, "blue": 16}
+    with lab_site(folder, server=object_lock_server, media=media, warm=shared()) as made:
         made.cli.ask("backup")
         jobs = made.file.parent / "jobs"
         jobs.mkdir()

@@ -28,7 +28,7 @@ from deploy.lab.object_lock_server import ObjectLockServer
 from tests.support.command_line import PROGRAM, LabSite, lab_site
 from tests.support.object_lock import s3
 from tests.support.restic import binaries
-from tests.support.warm import Warm
+from tests.support.warm import shared
 
 IDENTITIES = (
     "PatientID",
@@ -66,10 +66,7 @@ def gathered(
     tmp_path_factory: pytest.TempPathFactory, object_lock_server: ObjectLockServer
 ) -> Iterator[Gathered]:
     folder = tmp_path_factory.mktemp("privacy")
-    with (
-        Warm() as warm,
-        lab_site(folder, server=object_lock_server, media={"red": 48}, warm=warm) as site,
-    ):
+    with lab_site(folder, server=object_lock_server, media={"red": 48}, warm=shared()) as site:
         seen = Gathered(site)
         named = site.images / "import" / f"{TELLING}.dcm"
         shutil.copy(next(site.images.rglob("im00001*")), named)

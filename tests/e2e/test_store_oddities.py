@@ -13,17 +13,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.command_line import CommandLine, LabSite, lab_site
-from tests.support.warm import Warm
+from tests.support.warm import shared
 
 GIB = 1 << 30
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabSite]:
-    with (
-        Warm() as warm,
-        lab_site(tmp_path_factory.mktemp("odd"), build_images=False, warm=warm) as made,
-    ):
+    folder = tmp_path_factory.mktemp("odd")
+    with lab_site(folder, build_images=False, warm=shared()) as made:
         yield made
 
 
