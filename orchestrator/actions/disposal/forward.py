@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.clock_trust import demand_clock
 from orchestrator.actions.disposal import ending, remains
-from orchestrator.actions.disposal.places import rows
+from orchestrator.actions.disposal.places import drop_covered, rows
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.disposal.visiting import Visits
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, record
-from orchestrator.actions.place_register import noting, standing
+from orchestrator.actions.place_register import noting
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, places
 from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy
@@ -140,7 +140,7 @@ class _Forwarding:
             is_certified = ending.stands_certified(session, self._name)
             if not is_certified:
                 noting.derive(site, session)
-                self._drop_covered(session)
+                drop_covered(site, session, self._name)
             known = {CopyKey.of(row) for row in disposals.copies(session, self._name)}
             for store in sorted(going):
                 for row in rows(site, session, self._name, store):
@@ -157,26 +157,6 @@ class _Forwarding:
             )
             return False
         return True
-
-    def _drop_covered(self, session: Session) -> None:
-        """Drop the rows of places that others stand for by now.
-
-        A copy that is back where it was is looked at as itself; of one that is in no site file,
-        each place where it was has a row of its own.
-        """
-        named = self._site.config.copies
-        open_ones = {row.id for row in standing.former(self._site, session)}
-        registered = {one.copy_ for one in places.listing(session)}
-        for row in disposals.copies(session, self._name):
-            if places.is_place(row.medium):
-                place = places.find(session, row.medium)
-                is_covered = (
-                    place is not None and place.closed_at is None and place.id not in open_ones
-                )
-            else:
-                is_covered = not row.medium and row.copy_ not in named and row.copy_ in registered
-            if is_covered:
-                disposals.drop_copy(session, CopyKey.of(row))
 
     def _unproved(self, session: Session, counts: Mapping[tuple[str, str], int]) -> list[str]:
         """Return the stores whose primary was rewritten and not proved free yet.

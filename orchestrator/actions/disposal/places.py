@@ -110,6 +110,30 @@ def rows(site: Site, session: Session, disposal: str, store: str) -> list[Dispos
     ]
 
 
+def drop_covered(site: Site, session: Session, disposal: str) -> None:
+    """Drop the rows of a disposal that others stand for by now.
+
+    A copy that is back where it was is looked at as itself; of one that is in no site file, each
+    place where it was has a row of its own.
+
+    Args:
+        site: The site.
+        session: A writing session, in which `rows` are added afterwards.
+        disposal: Id of the disposal.
+    """
+    open_ones = {row.id for row in standing.former(site, session)}
+    registered = {one.copy_ for one in register.listing(session)}
+    for row in disposals.copies(session, disposal):
+        if register.is_place(row.medium):
+            place = register.find(session, row.medium)
+            is_covered = place is not None and place.closed_at is None and place.id not in open_ones
+        else:
+            is_unnamed = row.copy_ not in site.config.copies and not row.medium
+            is_covered = is_unnamed and row.copy_ in registered
+        if is_covered:
+            disposals.drop_copy(session, CopyKey.of(row))
+
+
 def came_at(session: Session, disposal: str, store: str, study: str) -> datetime | None:
     """Return when a study first came into its store; None where that is in doubt.
 

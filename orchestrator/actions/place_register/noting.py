@@ -20,6 +20,8 @@ from orchestrator.errors import OrchestratorError
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from orchestrator.catalog.copy_tables import CopyState
+
 _FRESH = timedelta(hours=1)
 """A place that was noted so recently is not noted again before it is written."""
 
@@ -87,18 +89,28 @@ def derive(site: Site, session: Session, *, every: bool = False) -> None:
     """
     places.gate(session)
     now = site.clock.now()
-    used = {row.copy_ for row in copies.states(session) if not row.medium}
     known = {row.copy_ for row in places.listing(session)}
+    used = {
+        row.copy_
+        for row in copies.states(session)
+        if row.copy_ not in known and _has_held(session, row)
+    }
     for copy in site.config.copies.values():
         spot = spot_of(copy)
         if spot is None or _mine(session, spot) is not None:
             continue
-        if every or (copy.name in used and copy.name not in known):
+        if every or copy.name in used:
             places.save(session, _new(spot, now))
-    for name in sorted(used - known - set(site.config.copies)):
+    for name in sorted(used - set(site.config.copies)):
         row = _new(Spot(name, "unknown", UNKNOWN_LOCATION), now)
         row.left_at = now
         places.save(session, row)
+
+
+def _has_held(session: Session, row: CopyState) -> bool:
+    """Say whether a copy that is not kept on media holds files, or did; asked of few."""
+    key = (row.copy_, "", row.repository_id)
+    return not row.medium and bool(copies.totals(session, key))
 
 
 def _mine(session: Session, spot: Spot) -> CopyPlace | None:
