@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from orchestrator.engines.layout import is_temporary_name
 from orchestrator.errors import DamageError, NotFoundError
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.layout import FileKey
     from orchestrator.engines.restic.repository import Repository
@@ -202,17 +205,29 @@ def _record_removed(
     listed = list(place_of(site, repository).list())
     there = {stored.file.key for stored in listed}
     with site.catalog.transaction() as session:
+        at = _after_all_before(session, key, site.clock.now())
         gone: list[FileKey] = [
             (row.kind, row.name)
             for row in copies.inventory(session, key, states=("good", "damaged", "missing"))
             if row.kind in kinds and (row.kind, row.name) not in there
         ]
-        copies.mark_removed(session, key, gone, now=site.clock.now())
-        copies.record_listed(session, key, listed, now=site.clock.now())
+        copies.mark_removed(session, key, gone, now=at)
+        copies.record_listed(session, key, listed, now=at)
         forgotten = [name for kind, name in gone if kind == "snapshots"]
         snapshots.mark_forgotten(session, forgotten, run_id=current.id, now=site.clock.now())
         facts.put(session, _removal(repository), value=DONE, now=site.clock.now())
     return gone
+
+
+def _after_all_before(session: Session, key: copies.CopyKey, now: datetime) -> datetime:
+    """Return `now`, or what is later than every removal before.
+
+    What a copy must keep is told by the order in which the primary gave things up, and a clock may
+    be set back a little.
+    """
+    before = (row.removed_at for row in copies.inventory(session, key, states=("removed",)))
+    latest = max((at for at in before if at is not None), default=None)
+    return now if latest is None or latest < now else latest + timedelta(microseconds=1)
 
 
 def _note(site: Site, repository: RepositoryRow, what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
@@ -14,8 +15,9 @@ from orchestrator.engines.layout import REMOVE_ORDER
 from orchestrator.errors import RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
+
+    from sqlmodel import Session
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
     from orchestrator.engines.bucket.bucket import Bucket
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 16
 """Versions removed in one transaction: the catalog's writers wait for so long."""
+
+_EVER = ("good", "damaged", "missing", "removed")
 
 _ORDER: dict[str, int] = {kind: number for number, kind in enumerate(REMOVE_ORDER)}
 
@@ -52,8 +56,9 @@ def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_H
 
     Removal is proved by a second listing. The newest rightful version of anything the primary
     needs is never touched. What a snapshot or index may need stays as long as that does: all the
-    primary gave up together with it or later. Everything stays as long as a snapshot there is on
-    hold that the primary gave up: which packs it needs nobody can tell.
+    primary gave up together with it or later, and all else too if the bucket lacked something when
+    the primary gave it up. Everything stays as long as a snapshot there is on hold that the primary
+    gave up: which packs it needs nobody can tell.
 
     Raises:
         RefusedError: No sweeper credential is configured.
@@ -78,7 +83,7 @@ def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
     key = (name, "", repository.id)
     obsolete = observe.removed_from_primary(site, repository.id)
     with site.bucket(name) as bucket:
-        seen = _look(site, bucket, repository, obsolete)
+        seen = _look(site, bucket, name, repository, obsolete)
         if seen.lacking:
             # What replaced the outdated packs is not there yet: they may be the last of their kind.
             problem = (
@@ -109,19 +114,27 @@ class _Seen:
             which they may go.
         snapshots: Snapshots there that the primary does not have.
         lacking: How many files of the primary are not there.
+        never_sent: From when to when the primary had each file that it gave up and that never was
+            there.
     """
 
     outdated: list[tuple[VersionFact, datetime]]
     snapshots: frozenset[str]
     lacking: int
+    never_sent: tuple[tuple[datetime, datetime], ...] = ()
 
 
 def _look(
-    site: Site, bucket: Bucket, repository: RepositoryRow, obsolete: Mapping[FileKey, datetime]
+    site: Site,
+    bucket: Bucket,
+    name: str,
+    repository: RepositoryRow,
+    obsolete: Mapping[FileKey, datetime],
 ) -> _Seen:
     primary = (site.config.primary.name, "", repository.id)
     with site.catalog.reading() as session:
         needed = {(row.kind, row.name) for row in copies.inventory(session, primary)}
+        never_sent = _never_sent(session, primary, (name, "", repository.id))
     snapshots, lacking = set(), set(needed)
     outdated: list[tuple[VersionFact, datetime]] = []
     for version in bucket.versions(repository.name):
@@ -134,7 +147,18 @@ def _look(
         if version.parsed[0] == "snapshots" and version.parsed not in needed:
             snapshots.add(version.parsed[1])
     outdated.sort(key=lambda one: _rank(one[0]))
-    return _Seen(outdated, frozenset(snapshots), len(lacking))
+    return _Seen(outdated, frozenset(snapshots), len(lacking), never_sent)
+
+
+def _never_sent(
+    session: Session, primary: copies.CopyKey, key: copies.CopyKey
+) -> tuple[tuple[datetime, datetime], ...]:
+    sent = {(row.kind, row.name) for row in copies.inventory(session, key, states=_EVER)}
+    return tuple(
+        (row.stored_at, row.removed_at)
+        for row in copies.inventory(session, primary, states=("removed",))
+        if row.removed_at is not None and (row.kind, row.name) not in sent
+    )
 
 
 def _remove(
@@ -145,7 +169,7 @@ def _remove(
     Some at a time, each time with the gate shut: a hold that is placed meanwhile keeps the rest.
     """
     locked = 0
-    staying = _Staying()
+    staying = _Staying(seen.never_sent)
     for start in range(0, len(seen.outdated), _AT_ONCE):
         site.check_stop()
         with guard.guarded(site) as session:
@@ -171,13 +195,20 @@ class _Staying:
 
     The primary gives up a pack with the last snapshot that needs it, or later: what it gave up
     before a snapshot is nothing to that snapshot. So nightly snapshots, each with its own lock,
-    never keep what is older than they are.
+    never keep what is older than they are. But where a prune had put blobs into another pack that
+    never came here, the snapshot has them in the old one only.
+
+    Args:
+        never_sent: As `_Seen.never_sent`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, never_sent: Sequence[tuple[datetime, datetime]] = ()) -> None:
+        self._never_sent = never_sent
         self._since: dict[int, datetime] = {}
 
     def add(self, rank: int, given_up: datetime) -> None:
+        if any(since < given_up <= until for since, until in self._never_sent):
+            given_up = datetime.min.replace(tzinfo=UTC)
         self._since[rank] = min(given_up, self._since.get(rank, given_up))
 
     def may_need(self, rank: int, given_up: datetime) -> bool:

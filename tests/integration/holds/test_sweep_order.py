@@ -8,8 +8,14 @@ from collections.abc import Callable
 import pytest
 
 from orchestrator.actions import sweep
+from orchestrator.actions.rotate import rotate
+from orchestrator.catalog import copies
 from orchestrator.engines.bucket.versions import VersionFact
+from orchestrator.engines.interface import StoredFile
+from orchestrator.engines.layout import RepositoryFile
 from orchestrator.errors import RefusedError
+from tests.integration.holds.test_paths import KEEP_ONE, night
+from tests.support.clock import ShiftedClock
 from tests.support.site import STORE, LabSite
 
 AT = dt.datetime(2026, 3, 4, tzinfo=dt.UTC)
@@ -68,9 +74,74 @@ def test_a_later_snapshot_that_is_locked_keeps_no_older_pack(
     assert bucket.names == ["b", "d"]
 
 
-def swept(lab: LabSite, bucket: Locked, outdated: list[tuple[VersionFact, dt.datetime]]) -> int:
+def test_a_locked_snapshot_keeps_all_if_what_it_needed_then_never_came(
+    backed_up: Callable[..., LabSite],
+) -> None:
+    """Its blobs were put into another pack, which went before the bucket had it."""
+    bucket = Locked("snapshots")
+    earlier, later = AT - dt.timedelta(seconds=1), AT + dt.timedelta(seconds=1)
+    outdated = [
+        (version("snapshots", "a"), AT),
+        (version("index", "b"), earlier),
+        (version("data", "c"), earlier),
+    ]
+    lab = backed_up()
+    for never_sent, stays in (
+        ((earlier, AT), 3),
+        ((earlier, later), 3),
+        ((AT, later), 1),  # made when the snapshot went
+        ((earlier - dt.timedelta(days=1), earlier), 1),  # gone before
+    ):
+        assert swept(lab, bucket, outdated, never_sent) == stays, (never_sent, stays)
+
+
+def test_what_a_bucket_never_had_is_known(backed_up: Callable[..., LabSite]) -> None:
+    names = {digit: digit * 64 for digit in "abcd"}
+    times = [AT + dt.timedelta(seconds=one) for one in range(3)]
+
+    def files(digits: str) -> list[StoredFile]:
+        return [StoredFile(RepositoryFile("data", names[one], 1)) for one in digits]
+
+    with backed_up().opened() as site, site.catalog.transaction() as session:
+        held = site.repository(STORE).id
+        primary, vault = ("disk", "", held), ("vault", "", held)
+        copies.record_listed(session, primary, files("abcd"), now=times[0])
+        copies.record_listed(session, vault, files("ab"), now=times[1])
+        gone = [("data", names[one]) for one in "abc"]
+        copies.mark_removed(session, primary, gone, now=times[2])
+        copies.mark_removed(session, vault, gone[:1], now=times[2])
+        assert sweep._never_sent(session, primary, vault) == ((times[0], times[2]),)
+
+
+def test_what_goes_later_is_later_also_where_the_clock_was_set_back(
+    backed_up: Callable[..., LabSite],
+) -> None:
+    lab = backed_up()
+    lab.write(more=KEEP_ONE)
+    for behind_s in (0, 30):
+        with lab.opened(ShiftedClock(dt.timedelta(seconds=-behind_s))) as site:
+            night(site)
+            (done,) = rotate(site, [STORE], dry_run=False)
+            assert len(done.remove) == 1
+    rows = lab.rows(
+        "SELECT removed_at, COUNT(*) AS files FROM copy_file WHERE copy = 'disk' "
+        "AND state = 'removed' AND kind = 'snapshots' GROUP BY removed_at"
+    )
+    given_up = [row["removed_at"] for row in rows]
+    assert given_up == sorted(set(given_up))
+    assert len(given_up) == 2
+    last = lab.rows("SELECT name FROM copy_file WHERE removed_at = ?", given_up[-1])
+    assert set(done.remove) <= {row["name"] for row in last}
+
+
+def swept(
+    lab: LabSite,
+    bucket: Locked,
+    outdated: list[tuple[VersionFact, dt.datetime]],
+    *never_sent: tuple[dt.datetime, dt.datetime],
+) -> int:
     with lab.opened() as site:
-        seen = sweep._Seen(outdated, frozenset(), 0)
+        seen = sweep._Seen(outdated, frozenset(), 0, never_sent)
         locked, holds = sweep._remove(site, bucket, site.repository(STORE), seen)  # type: ignore[arg-type]
     assert holds == ()
     return locked
