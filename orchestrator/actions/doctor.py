@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from orchestrator.actions import attach, keys, media
+from orchestrator.actions.clock_trust import look_at_clock
 from orchestrator.actions.disposal.doctor import look_at_disposals, look_at_suppression
 from orchestrator.actions.drills.doctor import look_at_decoders, look_at_kit, look_at_sandbox
 from orchestrator.actions.finding import Finding
@@ -246,6 +247,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("restic", _engine),
     ("keyring", _keyring),
     ("catalog", _catalog),
+    ("clock", look_at_clock),
     ("recovery kit", look_at_kit),
     ("keys", _keys),
     ("folder for drills", look_at_sandbox),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions import forgotten
 from orchestrator.actions.place_register import noting
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.run import Run
@@ -14,7 +16,7 @@ from orchestrator.catalog import copies, facts, runs, snapshots
 from orchestrator.engines.directory import DirectoryPlace
 from orchestrator.engines.interface import StoredFile
 from orchestrator.engines.layout import is_temporary_name
-from orchestrator.errors import DamageError, NotFoundError
+from orchestrator.errors import DamageError, NotFoundError, RefusedError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -43,14 +45,38 @@ def make_ready(current: Run, repository: RepositoryRow, engine: Repository) -> N
     noting.before_writing(site, site.config.primary.name)
     _unlock(site, root, engine)
     cut_off = _cut_off(site, repository)
-    if cut_off == PRUNING:
-        finish_rotation(current, repository, engine)
-    elif cut_off is None:
+    if cut_off in (None, HELD):
         check_inventory(site, repository)
+    if cut_off in (PRUNING, HELD):
+        _go_on(current, repository, engine)
     if cut_off == REPAIRING or _ended_badly(current, repository.store):
         remove_leftovers(root)
         _repair_index(current, repository, engine)
         check_inventory(site, repository)
+
+
+def _go_on(current: Run, repository: RepositoryRow, engine: Repository) -> None:
+    """Finish a prune that was cut off, unless a hold has come in between."""
+    why = forgotten.in_the_way(current.site, repository, engine)
+    if why is None:
+        finish_rotation(current, repository, engine)
+        return
+    current.fell_short(why)
+    _record_removed(current, repository, kinds=("data", "index", "snapshots"))
+
+
+def demand_pruned(current: Run, repository: RepositoryRow) -> None:
+    """Refuse to take more out of a primary in which a hold keeps a prune from its end.
+
+    Args:
+        current: The run, which has made the primary ready.
+        repository: The repository.
+
+    Raises:
+        RefusedError: There is such a prune.
+    """
+    if _cut_off(current.site, repository) == HELD:
+        raise RefusedError("; ".join(current.shortfalls), hint="orchestrator hold list")
 
 
 def _unlock(site: Site, root: Path, engine: Repository) -> None:
@@ -155,13 +181,22 @@ def _differences(site: Site, repository: RepositoryRow) -> tuple[list[FileKey], 
     return missing, damaged
 
 
-PRUNING, REPAIRING, DONE = "pruning", "repairing", "done"
-"""What is taking files out of the primary; noted before the first one goes."""
+PRUNING, REPAIRING, HELD, DONE = "pruning", "repairing", "held", "done"
+"""What is taking files out of the primary, noted before the first one goes; `HELD` is a prune that
+was cut off and that a hold keeps from its end."""
 
 
-def open_rotation(site: Site, repository: RepositoryRow) -> None:
-    """Note that files may leave the primary from now on, before the first one does."""
-    _note(site, repository, PRUNING)
+def open_rotation(site: Site, repository: RepositoryRow, going: Collection[str] = ()) -> None:
+    """Note that files may leave the primary from now on, before the first one does.
+
+    Args:
+        site: The site.
+        repository: The repository.
+        going: Snapshots that are about to be forgotten and that a hold may cover, by full id.
+    """
+    with site.catalog.transaction() as session:
+        forgotten.note(session, site, repository, going)
+        facts.put(session, _removal(repository), value=PRUNING, now=site.clock.now())
 
 
 def finish_rotation(
@@ -190,11 +225,13 @@ def finish_rotation(
             f"repository has {report.errors} structural errors",
             hint=f"orchestrator check {name}",
         )
-    return _record_removed(current, repository, kinds=("data", "index", "snapshots"))
+    return _record_removed(
+        current, repository, kinds=("data", "index", "snapshots"), is_pruned=True
+    )
 
 
 def _record_removed(
-    current: Run, repository: RepositoryRow, *, kinds: tuple[str, ...]
+    current: Run, repository: RepositoryRow, *, kinds: tuple[str, ...], is_pruned: bool = False
 ) -> list[FileKey]:
     """Take what is no longer in the primary for removed, and what is there for its inventory.
 
@@ -213,9 +250,12 @@ def _record_removed(
         ]
         copies.mark_removed(session, key, gone, now=at)
         copies.record_listed(session, key, listed, now=at)
-        forgotten = [name for kind, name in gone if kind == "snapshots"]
-        snapshots.mark_forgotten(session, forgotten, run_id=current.id, now=site.clock.now())
-        facts.put(session, _removal(repository), value=DONE, now=site.clock.now())
+        ids = [name for kind, name in gone if kind == "snapshots"]
+        snapshots.mark_forgotten(session, ids, run_id=current.id, now=site.clock.now())
+        if is_pruned:
+            forgotten.drop(session, repository)
+        now_is = HELD if forgotten.is_noted(session, repository) else DONE
+        facts.put(session, _removal(repository), value=now_is, now=site.clock.now())
     return gone
 
 

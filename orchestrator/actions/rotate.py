@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import primary
+from orchestrator.actions.clock_trust import check_clock
 from orchestrator.actions.holds import guard
 from orchestrator.actions.lock import removing
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs, snapshots
-from orchestrator.config.site import ImmutableCopy
 from orchestrator.engines.restic.argv import KeepPolicy
-from orchestrator.errors import EngineTimeoutError, LockedError, RefusedError, UnreachableError
+from orchestrator.errors import LockedError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -78,6 +78,8 @@ def rotate(
             )
             with current.step("look"):
                 primary.make_ready(current, repository, engine)
+                if not dry_run:
+                    primary.demand_pruned(current, repository)
             with current.step("plan"):
                 _plan(site, repository, engine, result)
             if not dry_run and (result.remove or result.leftovers):
@@ -190,7 +192,7 @@ def _leftovers(
 
 def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: Rotation) -> int:
     site = current.site
-    primary.open_rotation(site, repository)
+    primary.open_rotation(site, repository, [*result.remove, *result.leftovers])
     # A hold is placed before this transaction, and obeyed, or after it. What restic forgets in it
     # takes a second; what nothing names any more is pruned later.
     with guard.guarded(site) as session:
@@ -207,43 +209,3 @@ def _apply(current: Run, repository: RepositoryRow, engine: Repository, result: 
             engine.forget(ids)
             snapshots.mark_forgotten(session, ids, run_id=current.id, now=site.clock.now())
     return len(primary.finish_rotation(current, repository, engine))
-
-
-def check_clock(current: Run, store: str) -> None:
-    """Refuse to remove anything by a clock that jumped or that a bucket's server contradicts.
-
-    Raises:
-        RefusedError: It did, or does.
-    """
-    site = current.site
-    tolerance = site.config.targets.max_clock_skew
-    with site.catalog.reading() as session:
-        latest = max(
-            (row.started_at for row in runs.recent(session, limit=50) if row.id != current.id),
-            default=None,
-        )
-        newest = snapshots.of_store(session, store)
-    for instant in [latest, *[row.at for row in newest[:1]]]:
-        if instant is not None and instant > current.started_at + tolerance:
-            raise RefusedError(
-                f"store {store}: this clock is behind what was recorded before "
-                f"({instant:%Y-%m-%d %H:%M} UTC): nothing is removed by a clock that jumped",
-                hint="set the clock, then run it again",
-            )
-    for name, copy in site.config.copies.items():
-        if isinstance(copy, ImmutableCopy):
-            _compare_with_server(site, name, tolerance)
-
-
-def _compare_with_server(site: Site, name: str, tolerance: timedelta) -> None:
-    try:
-        with site.bucket(name) as bucket:
-            skew = bucket.facts().skew
-    except (UnreachableError, EngineTimeoutError):
-        return  # a second opinion that cannot be had now; the recorded times were asked already
-    if skew is not None and abs(skew) > tolerance:
-        raise RefusedError(
-            f"copy {name}: its server's clock differs by {abs(skew)}: nothing is removed by a "
-            "clock that somebody contradicts",
-            hint="set the clock (timedatectl), then run it again",
-        )

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import observe
+from orchestrator.actions.clock_trust import check_clock
 from orchestrator.actions.holds import guard
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
@@ -61,7 +62,7 @@ def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_H
     gave up: which packs it needs nobody can tell.
 
     Raises:
-        RefusedError: No sweeper credential is configured.
+        RefusedError: No sweeper credential is configured, or the clock is not to be trusted.
     """
     if site.bucket_config(name).sweeper is None:
         raise RefusedError(
@@ -74,6 +75,7 @@ def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_H
             run(site, "sweep", store=store, occasion=occasion) as current,
             current.step("sweep", copy=name),
         ):
+            check_clock(current, store)
             results.append(_sweep(current, name, site.repository(store)))
     return results
 

@@ -21,6 +21,9 @@ Verdict = Literal["met", "not_met", "unknown"]
 COPIES_WANTED = 3
 MEDIA_WANTED = 2
 
+_SLACK = timedelta(minutes=5)
+"""What was recorded later than this after the present was recorded by a wrong clock."""
+
 
 @dataclass(frozen=True, slots=True)
 class CopyFacts:
@@ -117,7 +120,7 @@ def judge_copy(
         return Judged(facts, state, False, f"{name}: a plain directory is not a separate medium")
     if facts.reachable is None or facts.observed_at is None:
         return Judged(facts, "unknown", False, f"{name}: was never looked at")
-    if facts.observed_at > now + timedelta(minutes=5):
+    if facts.observed_at > now + _SLACK:
         return Judged(facts, "unknown", False, f"{name}: was last looked at in the future")
     is_stale = now - facts.observed_at > limits.observed_within
     if facts.role == "offline" and (is_stale or not facts.reachable):
@@ -137,7 +140,7 @@ def _judge_absent_medium(facts: CopyFacts, limits: Limits, now: datetime) -> Jud
         return Judged(facts, "absent", False, f"{name}: no medium has ever held a snapshot")
     if facts.due_at is None or now > facts.due_at:
         return Judged(facts, "absent", False, f"{name}: the medium is overdue")
-    if facts.verified_at is None or now - facts.verified_at > limits.verified_within:
+    if not _is_verified(facts, limits, now):
         return Judged(facts, "absent", False, f"{name}: the medium was not verified lately")
     return Judged(facts, "absent", True, f"{name}: the medium is away, due {facts.due_at:%Y-%m-%d}")
 
@@ -149,13 +152,20 @@ def _state_when_there(
         return "behind"
     if facts.newest_at < newest:
         return "behind"
-    if facts.verified_at is None or now - facts.verified_at > limits.verified_within:
+    if not _is_verified(facts, limits, now):
         return "present"
     if facts.role == "immutable" and (
         facts.protected_until is None or facts.protected_until <= now
     ):
         return "present"
     return "proven"
+
+
+def _is_verified(facts: CopyFacts, limits: Limits, now: datetime) -> bool:
+    """Say whether every file was verified lately; what lies in the future is not believed."""
+    if facts.verified_at is None or facts.verified_at > now + _SLACK:
+        return False
+    return now - facts.verified_at <= limits.verified_within
 
 
 def _why(facts: CopyFacts, state: CopyState, limits: Limits, now: datetime) -> str | None:
@@ -165,6 +175,8 @@ def _why(facts: CopyFacts, state: CopyState, limits: Limits, now: datetime) -> s
     if state == "present":
         if facts.verified_at is None:
             return f"{name}: holds files that were never verified"
+        if facts.verified_at > now + _SLACK:
+            return f"{name}: was last verified in the future"
         if now - facts.verified_at > limits.verified_within:
             return f"{name}: holds files not verified within {limits.verified_within.days} days"
         if facts.protected_until is None:
@@ -188,7 +200,7 @@ def judge_store(
     reasons = [copy.reason for copy in copies if copy.reason is not None]
     if newest is None:
         return "not_met", ["there is no complete snapshot yet", *reasons]
-    if newest > now + timedelta(minutes=5):
+    if newest > now + _SLACK:
         return "unknown", ["the newest snapshot is dated in the future: check the clock", *reasons]
     stale = now - newest > limits.rpo
     if stale:

@@ -153,6 +153,12 @@ def ended_well(session: Session, job: str, *, after: dt.datetime, before: dt.dat
     return session.exec(query).one() > 0
 
 
+def later_than(session: Session, at: dt.datetime) -> dict[str, dt.datetime]:
+    """Return the runs that began after an instant: their ids, with when they began."""
+    query = select(Run.id, Run.started_at).where(col(Run.started_at) > at)
+    return dict(session.exec(query).all())
+
+
 def steps(session: Session, run_id: str) -> Sequence[RunStep]:
     """Return a run's steps in order."""
     query = select(RunStep).where(col(RunStep.run_id) == run_id).order_by(col(RunStep.seq))

@@ -139,3 +139,19 @@ def mark_forgotten(session: Session, ids: Iterable[str], *, run_id: str, now: dt
     )
     for batch in batches(ids, BATCH):
         session.connection().execute(statement, [{"snapshot_id": full} for full in batch])
+
+
+def mark_kept(session: Session, ids: Iterable[str]) -> None:
+    """Take back that snapshots were forgotten: they are in the repository again.
+
+    Args:
+        session: A writing session.
+        ids: Full ids; unknown ones are passed over.
+    """
+    table = table_of(Snapshot)
+    for batch in batches(ids, BATCH):
+        session.connection().execute(
+            sa.update(table)
+            .where(table.c.id.in_(batch))
+            .values(forgotten_at=None, forgotten_run=None)
+        )

@@ -72,6 +72,24 @@ def show_brought(brought: dict[str, int], lost: list[str]) -> None:
         render.say(f"not brought back: {words}")
 
 
+@catalog.command()
+@click.option("--note", required=True, help="How you know the time; names nobody.")
+@pass_invocation
+def clock(invocation: Invocation, note: str) -> None:
+    """Say that this machine's clock is right, although runs were recorded at a later time.
+
+    Whatever removes something is refused until then, unless a bucket's server agrees with the
+    clock: a clock that jumped ahead for a night and was set right looks like one set back.
+    """
+    from orchestrator.actions import clock_trust
+
+    until = clock_trust.confirm(invocation.open_site(), note=note)
+    if invocation.as_json:
+        render.show_json({"recorded_until": until})
+        return
+    render.say(f"what was recorded until {render.cell(until)} does not count any more")
+
+
 @catalog.command("suppression")
 @click.option("--recover", is_flag=True, help="Take the newest list of kit and buckets.")
 @pass_invocation

@@ -36,6 +36,7 @@ TYPES = frozenset(
         "certificate.recorded",
         "certificate.revoked",
         "check.done",
+        "clock.confirmed",
         "clock.jump",
         "determination.asked",
         "determination.made",

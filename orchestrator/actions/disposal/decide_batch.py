@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from orchestrator.actions.clock_trust import demand_clock
 from orchestrator.actions.disposal import listing
 from orchestrator.actions.disposal.notices import Required, required
 from orchestrator.actions.disposal.timeline import timeline
@@ -47,6 +48,7 @@ def approve(site: Site, name: str, *, notice: str | None = None) -> listing.Batc
     with run(site, "disposal-approve") as current, turn(site):
         row = _demand(site, name, PROPOSED)
         _demand_second_person(site, row)
+        demand_clock(site, now=current.started_at, but=current.id)
         now = _demand_clock(site, row)
         needed = _notices(site, row, now)
         said = " ".join((notice or "").split())

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.backup import back_up
+from orchestrator.actions.clock_trust import check_clock, demand_clock
 from orchestrator.actions.disposal import beginning, suppression, withdrawal
 from orchestrator.actions.disposal.begun import record_begun
 from orchestrator.actions.disposal.decide_batch import demand_executable
@@ -23,7 +24,6 @@ from orchestrator.actions.disposal.reopen import reopen
 from orchestrator.actions.holds import guard
 from orchestrator.actions.ledger.record import Event, announced
 from orchestrator.actions.replicate import replicate
-from orchestrator.actions.rotate import check_clock
 from orchestrator.actions.run import BY_HAND, Occasion, run
 from orchestrator.actions.site import SYSTEM, Site
 from orchestrator.catalog import disposals
@@ -75,6 +75,7 @@ def execute(
             reopen(site, disposal_id)
         return _go_on(site, disposal_id, occasion)
     demand_executable(site, row)
+    demand_clock(site)
     if dry_run:
         return _would_go(site, row)
     if site.actor == SYSTEM:
@@ -122,6 +123,7 @@ def _go_on(
     if row.paused is not None and may_be_paused:
         return nothing
     demand_executable(site, row)
+    demand_clock(site)
     return _perform(site, disposal, occasion, is_first=False)
 
 

@@ -118,6 +118,7 @@ class PrimaryDisposal:
     def _converge(self) -> Look:
         """Bring the primary and its records together, whatever was cut off before."""
         primaries.make_ready(self._run, self._repository, self._engine)
+        primaries.demand_pruned(self._run, self._repository)
         # Twice where something is adopted: what it replaces is to be forgotten then.
         for _ in range(_MOST_TURNS):
             found = look(self._run, self._repository, self._engine)
@@ -162,8 +163,9 @@ class PrimaryDisposal:
 
     def _exchange(self, anew: Sequence[Anew], studies: Sequence[str]) -> dict[str, str]:
         """Forget the old snapshots, unless a hold says no; return which studies it is about."""
+        old = [new.pair.data.id for new in anew if new.data is not None]
         if anew:
-            primaries.open_rotation(self._site, self._repository)
+            primaries.open_rotation(self._site, self._repository, old)
         with guard.guarded(self._site) as session:
             held = self._withdraw_held(session, studies, is_final=not anew)
             if held:
@@ -177,7 +179,6 @@ class PrimaryDisposal:
                 state=disposals.PRIMARY_REMOVED,
                 primary_removed_at=self._site.clock.now(),
             )
-            old = [new.pair.data.id for new in anew if new.data is not None]
             if old:
                 self._engine.forget(old)
         # Only now: a data snapshot without its manifest could not be looked into any more.

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import canonical
+from orchestrator.actions.clock_trust import demand_clock
 from orchestrator.actions.disposal import listing, rests_on
 from orchestrator.actions.disposal.notices import required
 from orchestrator.actions.disposal.timeline import timeline
@@ -85,6 +86,7 @@ def propose(site: Site, store: str | None = None) -> listing.Batch:
     if store is not None:
         site.store_config(store)
     with run(site, "disposal-propose") as current, turn(site):
+        demand_clock(site, now=current.started_at, but=current.id)
         mirror.catch_up(site)
         now = site.clock.now()
         with site.catalog.reading() as session:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.actions.clock_trust import demand_clock
 from orchestrator.actions.retention.decisions import decisions, today_at
 from orchestrator.actions.site import Site
 from orchestrator.catalog import schedules as rows
@@ -114,6 +115,7 @@ def plan(site: Site, store: str | None = None, *, take: Take | None = None) -> P
 
     Raises:
         NotFoundError: There is no such store.
+        RefusedError: The clock is not to be trusted.
         ConfigError: A schedule was changed under the version that was adopted.
         DamageError: What was adopted, or a field of the catalog, was changed.
         StoppedError: The work was told to stop.
@@ -121,6 +123,7 @@ def plan(site: Site, store: str | None = None, *, take: Take | None = None) -> P
     if store is not None:
         site.store_config(store)
     now = site.clock.now()
+    demand_clock(site, now=now)
     found = Plan(now, today_at(site, now), store)
     with site.catalog.reading() as session:
         found.schedules = [

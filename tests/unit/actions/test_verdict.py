@@ -119,3 +119,15 @@ def test_two_copies_on_one_device_count_as_one() -> None:
 
 def test_no_snapshot_is_never_met() -> None:
     assert judge(DISK, ROTATION, VAULT, newest=None)[0] == "not_met"
+
+
+@pytest.mark.parametrize("role", ["local", "offline", "immutable"])
+def test_a_verification_in_the_future_proves_nothing(role: str) -> None:
+    found = one(facts("c", role, verified_at=NOW + timedelta(days=3650)))
+    assert (found.state, found.counts) == ("present", False)
+    assert found.reason == "copy c: was last verified in the future"
+
+
+def test_a_medium_away_that_was_verified_in_the_future_does_not_count() -> None:
+    found = one(facts("c", "offline", verified_at=NOW + timedelta(days=9), reachable=False))
+    assert (found.state, found.counts) == ("absent", False)
