@@ -37,11 +37,15 @@ def demand_free(site: Site, session: Session, row: RepositoryRow, before: Before
     Raises:
         RefusedError: It is needed.
     """
-    removal = guard.Removal(
-        "key.destroy", f"the key of repository {row.name}", store=row.store, everything=True
-    )
+    what = f"the key of repository {row.name}"
+    removal = guard.Removal("key.destroy", what, store=row.store, everything=True)
     guard.demand_free(site, session, removal)
     demand_opened(row, before)
+    studies = set(before.held.studies.values()) - {""} if before.held is not None else set()
+    # A hold on a study in another store is one on its earlier versions here as well.
+    for store in sorted({one.store for one in repositories.of_store(session)} - {row.store}):
+        removal = guard.Removal("key.destroy", what, store=store, studies=studies)
+        guard.demand_free(site, session, removal)
     found = _in_the_way(site, session, row, before)
     if found:
         raise RefusedError(
