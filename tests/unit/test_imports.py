@@ -23,7 +23,7 @@ def imported(module: str, nodes: list[ast.stmt], known: set[str]) -> Iterator[st
             assert node.level == 0, f"{module}: imports are absolute here"
             for one in node.names:
                 inner = f"{node.module}.{one.name}"
-                yield from {inner, str(node.module)} & known
+                yield from {inner if inner in known else str(node.module)} & known
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             yield from imported(module, node.orelse, known)
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
