@@ -11,6 +11,7 @@ from orchestrator.cli import render
 from orchestrator.cli import retention_tables as tables
 from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.retention.study import Verdict
@@ -200,7 +201,12 @@ def overdue(invocation: Invocation) -> None:
 @retention.command()
 @click.argument("study")
 @click.option("--doubt", required=True, metavar="REASON", help="The reason for its review.")
-@click.option("--finding", required=True, help="What you looked at and found; kept as ciphertext.")
+@click.option(
+    "--finding",
+    required=True,
+    metavar="TEXT",
+    help="What you looked at and found, kept as ciphertext; - for standard input.",
+)
 @pass_invocation
 def determine(invocation: Invocation, study: str, *, doubt: str, finding: str) -> None:
     """Settle one doubt about STUDY, or confirm what another person has found.
@@ -211,7 +217,7 @@ def determine(invocation: Invocation, study: str, *, doubt: str, finding: str) -
     """
     from orchestrator.actions.retention.determine import determine as settle
 
-    found = settle(invocation.open_site(), study, doubt, finding)
+    found = settle(invocation.open_site(), study, doubt, _finding(finding))
     if invocation.as_json:
         render.show_json(found.document())
         return
@@ -221,6 +227,16 @@ def determine(invocation: Invocation, study: str, *, doubt: str, finding: str) -
     }
     what = f"{found.determination} about {found.doubt} of study {found.study}"
     render.say(f"{what} {words.get(found.state, 'does not count yet')}")
+
+
+def _finding(text: str) -> str:
+    """Return what was found; it may name somebody, and what is typed other users can read."""
+    if text != "-":
+        return text
+    try:
+        return click.get_text_stream("stdin", encoding="utf-8").read(65_536)
+    except UnicodeDecodeError:
+        raise UsageError("the finding is not UTF-8 text") from None
 
 
 @retention.command()
