@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import missed, observe, primary
 from orchestrator.actions.attach import look
+from orchestrator.actions.disposal.under_way import UnderWay, under_way
 from orchestrator.actions.drills.status import (
     CopyDrills,
     damage,
@@ -70,11 +71,13 @@ class SiteStatus:
         stores: Its stores.
         missed: What was due and did not happen of late, newest first.
         warnings: What changes no verdict and must be seen to nevertheless.
+        disposals: Those that are not at their end.
     """
 
     stores: list[StoreStatus]
     missed: list[Missed]
     warnings: list[str]
+    disposals: list[UnderWay]
 
 
 def site_status(site: Site, stores: list[str]) -> SiteStatus:
@@ -98,7 +101,7 @@ def site_status(site: Site, stores: list[str]) -> SiteStatus:
         warnings += warnings_of_store(one.store, one.drills)
     warnings += [*warnings_of_site(site, late), *warnings_of_ledger(site)]
     warnings += warnings_of_places(site)
-    return SiteStatus(found, late, warnings)
+    return SiteStatus(found, late, warnings, under_way(site))
 
 
 def status(site: Site, stores: list[str]) -> list[StoreStatus]:

@@ -81,6 +81,7 @@ def site_status(found: SiteStatus) -> dict[str, Any]:
         "stores": [store_status(one) for one in found.stores],
         "missed": [missed(one) for one in found.missed],
         "warnings": found.warnings,
+        "disposals": [asdict(one) for one in found.disposals],
     }
 
 

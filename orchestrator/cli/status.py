@@ -10,6 +10,7 @@ from orchestrator.cli import documents, render
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
+    from orchestrator.actions.disposal.under_way import UnderWay
     from orchestrator.actions.drills.status import CopyDrills
     from orchestrator.actions.objectives import Objective
     from orchestrator.actions.status import StoreStatus
@@ -34,6 +35,8 @@ def status(invocation: Invocation, store: str | None) -> None:
         return
     for one in found.stores:
         _show(one)
+    for disposal in found.disposals:
+        render.say(f"  {_standing(disposal)}")
     for warning in found.warnings:
         render.say(f"  ! {warning}")
 
@@ -68,6 +71,17 @@ def _show(one: StoreStatus) -> None:
         )
     for copy in one.drills:
         render.say(f"  drills of copy {copy.copy}: {_proven(copy)}")
+
+
+def _standing(one: UnderWay) -> str:
+    """Say where a disposal stands, and what it waits for."""
+    words = f"disposal {one.disposal}: {one.state}"
+    if one.paused is not None:
+        words += f", paused by hold {one.paused}"
+    if one.left:
+        until = "unknown" if one.residual_until is None else render.cell(one.residual_until)
+        words += f"; left on {', '.join(one.left)}, until {until}"
+    return f"{words}: orchestrator disposal show {one.disposal}"
 
 
 def _measured(objective: Objective) -> str:

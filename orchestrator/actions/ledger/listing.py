@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.actions.ledger import mirror
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.site import Site
+from orchestrator.catalog import disposals, media, studies, suppressions
 from orchestrator.catalog import ledger as rows
-from orchestrator.catalog import media
 from orchestrator.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
+
+    from sqlmodel import Session
 
     from orchestrator.ledger.entry import Entry
     from orchestrator.ledger.reader import Reader
@@ -89,7 +91,8 @@ def listing(site: Site, wanted: Wanted) -> Listing:
     """Return the entries asked for.
 
     Raises:
-        NotFoundError: No study of this pseudonym stands in the ledger, or no such medium is known.
+        NotFoundError: Neither catalog nor ledger knows a study of this pseudonym, or no such medium
+            is known.
         DamageError: The ledger cannot be read.
     """
     reader = site.ledger.reader()
@@ -188,11 +191,21 @@ def _about(site: Site, study: str | None) -> set[str] | None:
         return None
     with site.catalog.reading() as session:
         found = rows.entries_about(session, "study", study, site.catalog.keys)
-    if not found:
-        raise NotFoundError(
-            f"no entry about study {study} is known", hint="orchestrator study list"
-        )
+        # Nothing about a study that we know is an answer; about another it would be a false one.
+        if not found and not _is_known(session, study):
+            raise NotFoundError(
+                f"neither the catalog nor the ledger knows study {study}",
+                hint="orchestrator study list",
+            )
     return found
+
+
+def _is_known(session: Session, study: str) -> bool:
+    return (
+        bool(studies.studies(session, study=study, limit=1))
+        or bool(disposals.of_study(session, study))
+        or any(key == study for _store, key, _since in suppressions.every(session))
+    )
 
 
 def _media_ids(site: Site, name: str | None) -> tuple[str, ...] | None:

@@ -62,7 +62,7 @@ def test_a_study_of_an_open_batch_is_not_proposed_again_until_that_is_refused(
 def test_holds_that_came_after_the_proposal_are_told_to_whoever_approves(lab: LabSite) -> None:
     with acting(lab, "it") as site:
         propose(site)
-        study = site.catalog.keys.pseudonyms.study(OLD[0].uid)
+        study, kept = (site.catalog.keys.pseudonyms.study(one.uid) for one in (OLD[0], NEW))
         assert show(site, BATCH).on_hold == OnHold()
     with acting(lab, "privacy") as site:
         reason = "a letter of a lawyer"
@@ -74,6 +74,11 @@ def test_holds_that_came_after_the_proposal_are_told_to_whoever_approves(lab: La
     shown = lab.ask("disposal", "show", BATCH)
     assert shown["on_hold"] == {"studies": 1, "holds": [placed.hold.hold]}
     assert shown["next"] == []
+    # Nothing stands in the ledger about a study that is kept, and that is an answer.
+    assert lab.ask("ledger", "list", "--study", kept)["entries"] == []
+    assert len(lab.ask("ledger", "list", "--study", study)["entries"]) == 2
+    unknown = lab.run("ledger", "list", "--study", "f" * 32, expect=10)
+    assert "neither the catalog nor the ledger knows" in unknown.error["message"]
 
 
 def test_an_empty_batch_is_refused_with_what_is_kept_instead(lab: LabSite) -> None:

@@ -22,6 +22,7 @@ from orchestrator.actions.disposal.propose import propose
 from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.statement import contents, write
 from orchestrator.actions.disposal.story import story
+from orchestrator.actions.disposal.under_way import under_way
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, media
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
@@ -322,6 +323,31 @@ def test_the_statement_says_what_remains_and_that_it_is_no_certificate(
     for one in (*OLD, NEW):
         assert one.patient_id not in text
     assert "Zzyzx" not in text
+
+
+def test_status_names_a_disposal_that_is_not_at_its_end_and_what_it_waits_for(
+    begun: LabSite,
+) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        (late,) = under_way(site)
+        assert (late.disposal, late.state, late.left) == (
+            BATCH,
+            "residual",
+            ("rotation (medium red)",),
+        )
+        assert late.residual_until is None, "an overdue medium says nothing of its return"
+        due = site.clock.now() + timedelta(days=3)
+        with site.catalog.transaction() as session:
+            (row,) = (one for one in disposals.copies(session, BATCH) if one.medium)
+            disposals.update_copy(session, disposals.CopyKey.of(row), residual_until=due)
+        assert [one.residual_until for one in under_way(site)] == [due]
+    (told,) = begun.ask("status")["disposals"]
+    assert told["left"] == ["rotation (medium red)"]
+    assert datetime.fromisoformat(told["residual_until"]) == due
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    settled(begun)
+    assert begun.ask("status")["disposals"] == []
 
 
 def test_the_day_of_a_medium_is_when_it_is_due_and_not_the_earliest(begun: LabSite) -> None:
