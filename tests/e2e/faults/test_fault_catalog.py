@@ -46,7 +46,7 @@ def test_every_command_says_that_the_catalog_is_lost(make_site: MakeSite, tmp_pa
     site = make_site(vault=True)
     _lose(site)
     for words in COMMANDS:
-        process = site.start(*(word.format(to=tmp_path / "to") for word in words))
+        process = site.start(*(word.format(to=tmp_path / "to") for word in words), warm=True)
         out, err = process.communicate(timeout=60)
         done = Ended(process.returncode, out, err)
         assert done.code == 10, (words, out, err)
