@@ -14,6 +14,7 @@ from orchestrator.actions.disposal.doctor import look_at_disposals, look_at_supp
 from orchestrator.actions.drills.doctor import look_at_decoders, look_at_kit, look_at_sandbox
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.holds.doctor import look_at_holds
+from orchestrator.actions.key_destruction.doctor import look_at_destroyed_keys
 from orchestrator.actions.ledger.doctor import (
     look_at_anchors,
     look_at_certificates,
@@ -250,6 +251,7 @@ _CHECKS: tuple[tuple[str, Callable[[Site], Iterator[Finding]]], ...] = (
     ("clock", look_at_clock),
     ("recovery kit", look_at_kit),
     ("keys", _keys),
+    ("destroyed keys", look_at_destroyed_keys),
     ("folder for drills", look_at_sandbox),
     ("ledger", look_at_ledger),
     ("ledger verification", look_at_verification),

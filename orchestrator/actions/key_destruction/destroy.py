@@ -33,6 +33,7 @@ from orchestrator.actions.key_destruction.record import (
     APPROVED,
     ASKED,
     BEGUN,
+    DESTROYED,
     PROPOSED,
     TURNED_DOWN,
     Destruction,
@@ -129,7 +130,9 @@ def refuse(site: Site, name: str, *, reason: str) -> Destruction:
 def execute(site: Site, name: str) -> Destruction:
     """Destroy the key of an approved destruction, or go on with one that was cut off.
 
-    What is measured before is durable before the key goes, so that a cut loses none of it.
+    What is measured before is durable before the key goes, so that a cut loses none of it. A key
+    that came back, with a keyring of before, is destroyed again: what was decided stands, and
+    everything else is asked again.
 
     Raises:
         NotFoundError: There is no such destruction.
@@ -141,9 +144,12 @@ def execute(site: Site, name: str) -> Destruction:
     one = get(site, name)
     row = row_of(site, one.repository)
     with run(site, "key-destroy", store=row.store) as current:
-        one = demand_state(get(site, name), APPROVED, BEGUN)
-        if entry_of(site, row.name).destroyed_at is None:
-            demand_approval(site, one)
+        is_there = entry_of(site, row.name).destroyed_at is None
+        states = (APPROVED, BEGUN, DESTROYED) if is_there else (APPROVED, BEGUN)
+        one = demand_state(get(site, name), *states)
+        if is_there:
+            if one.state != DESTROYED:
+                demand_approval(site, one)
             with current.step("open"):
                 before = ways.try_before(site, row)
             demand_opened(row, before)

@@ -6,7 +6,7 @@ The entries are the record, so that it outlives the catalog. Evidence lies besid
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -128,6 +128,16 @@ def get(site: Site, name: str) -> Destruction:
     raise NotFoundError(
         f"no destruction of a key has the id {name}", hint="orchestrator key destroy list"
     )
+
+
+def came_back(site: Site, found: Sequence[Destruction]) -> list[Destruction]:
+    """Return those destructions that were done and whose key is in the keyring again."""
+    usable = {
+        entry.repository_id
+        for entry in site.keyring.entries()
+        if entry.purpose == "repository" and entry.destroyed_at is None
+    }
+    return [one for one in found if one.state == DESTROYED and one.repository_id in usable]
 
 
 def kept(site: Site, digest: str | None) -> dict[str, Any]:

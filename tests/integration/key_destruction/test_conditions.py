@@ -12,9 +12,11 @@ import pytest
 
 from orchestrator.actions.holds import place
 from orchestrator.actions.key_destruction import destroy, validate
+from orchestrator.actions.key_destruction.doctor import look_at_destroyed_keys
 from orchestrator.actions.key_destruction.record import Destruction
 from orchestrator.actions.sanitization.evidence import path_of
-from orchestrator.actions.site import Site
+from orchestrator.actions.site import Site, keyring_path
+from orchestrator.actions.state import KEYRING, members
 from orchestrator.catalog import files, suppressions
 from orchestrator.engines.restic.binary import find_binary
 from orchestrator.errors import (
@@ -228,7 +230,7 @@ def test_what_is_left_open_takes_a_reason_and_a_second_person(done: tuple[LabSit
         judge(opened, reason="me too")
 
 
-def test_password_that_came_back_is_seen_and_is_not_accepted(done: tuple[LabSite, str]) -> None:
+def test_password_that_came_back_is_seen_and_destroyed_again(done: tuple[LabSite, str]) -> None:
     site, name = done
     (state,) = site.rows(
         "SELECT s.id FROM snapshot s JOIN repository r ON r.id = s.repository_id "
@@ -237,12 +239,19 @@ def test_password_that_came_back_is_seen_and_is_not_accepted(done: tuple[LabSite
     )
     with site.opened() as opened:
         # Somebody restores the site's state of before, keyring and all.
-        from orchestrator.actions.site import keyring_path
-        from orchestrator.actions.state import KEYRING, members
-
         engine = opened.copy_engine(NEW, str(opened.primary_root(NEW)), "disk")
         stored = members(engine.dump(state["id"], "/state.tar"), (KEYRING,))[KEYRING]
         keyring_path(opened.state_dir).write_bytes(stored)
     assert is_there(site)
-    with acting(site, "privacy") as opened, pytest.raises(RefusedError):
-        validate.validate(opened, name, accept=True, attested=(), reason="it is well")
+    with acting(site, "privacy") as opened:
+        with pytest.raises(RefusedError, match="still in the keyring"):
+            validate.validate(opened, name, accept=True, attested=(), reason="it is well")
+        (finding,) = look_at_destroyed_keys(opened)
+        assert (finding.state, finding.hint) == (
+            "fail",
+            f"orchestrator --as ACTOR key destroy run {name}",
+        )
+    with acting(site, "it") as opened:
+        assert destroy.execute(opened, name).state == "destroyed"
+        assert [one.state for one in look_at_destroyed_keys(opened)] == ["warn", "ok"]
+    assert not is_there(site)
