@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -24,6 +26,7 @@ many = settings(quick, max_examples=100)
 
 some_holds = st.lists(holds(), max_size=2)
 any_day = st.dates(dt.date(1990, 1, 1), dt.date(2060, 12, 31))
+_CODE = re.compile(r"`([a-z_0-9]+)`")
 some_doubts = st.sets(st.sampled_from(get_args(ReviewReason)), max_size=6).map(frozenset)
 
 
@@ -53,6 +56,16 @@ def test_every_reason_for_review_is_either_settleable_or_says_why_it_never_is() 
     assert all(NEVER.values())
     offers = {reason for reason, words in WORDS.items() if "retention determine" in words.next_step}
     assert offers == set(SETTLEABLE)
+
+
+def test_the_documentation_says_of_each_doubt_whether_it_can_be_settled() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "retention.md").read_text(encoding="utf-8")
+    section = page.split("### Settling a doubt")[1].split("## Holds")[0]
+    yes, no = (
+        {name for row in re.findall(r"^\|([^|]*)\|", part, re.M) for name in _CODE.findall(row)}
+        for part in section.split("Never by a finding:")
+    )
+    assert (yes, no) == (set(SETTLEABLE), set(NEVER))
 
 
 @pytest.mark.parametrize("doubt", sorted(SETTLEABLE))
