@@ -18,6 +18,7 @@ from orchestrator.actions.place_register.recover import recover as recover_place
 from orchestrator.actions.rebuilding import contents
 from orchestrator.actions.rebuilding.bring import bring_back
 from orchestrator.actions.rebuilding.database import UNFINISHED, put_in_place, remove_database
+from orchestrator.actions.rebuilding.primaries import list_primary
 from orchestrator.actions.site import Site
 
 
@@ -48,7 +49,7 @@ class Rebuilt:
     lost: list[str] = field(default_factory=list)
 
 
-def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
+def rebuild(site: Site, name: str, stores: list[str], *, rotated: bool = False) -> Rebuilt:
     """Rebuild the catalog from one copy.
 
     The newest stored state gives runs, media, inventories and everything else but files; the
@@ -60,6 +61,7 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
         site: The site; its keyring must be there.
         name: Copy name.
         stores: Stores whose repositories are read.
+        rotated: A person says that a rotation took from the primary what is gone since the state.
 
     Raises:
         LockedError: A run of one of the site's stores is at work.
@@ -78,7 +80,7 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
             site.catalog = site.open_catalog(create=True, file=UNFINISHED)
             try:
                 for store in stores:
-                    _add_store(site, store, result)
+                    _add_store(site, store, result, rotated=rotated)
             finally:
                 site.catalog.dispose()
         except BaseException:
@@ -90,7 +92,7 @@ def rebuild(site: Site, name: str, stores: list[str]) -> Rebuilt:
     return result
 
 
-def _add_store(site: Site, store: str, result: Rebuilt) -> None:
+def _add_store(site: Site, store: str, result: Rebuilt, *, rotated: bool) -> None:
     repository = contents.provisional(site, store)
     with contents.reading(site, result.copy, repository) as engine:
         repository = contents.with_id(repository, engine.config_id())
@@ -100,7 +102,7 @@ def _add_store(site: Site, store: str, result: Rebuilt) -> None:
         contents.register(site, repository)
         result.snapshots += contents.add_snapshots(site, repository, found)
         result.files += contents.load_manifest(site, repository, engine, found)
-    contents.list_primary(site, repository)
+    list_primary(site, repository, rotated=rotated, lost=result.lost)
 
 
 def _bring_back(site: Site, result: Rebuilt) -> None:

@@ -16,8 +16,9 @@ def catalog() -> None:
 @catalog.command()
 @click.option("--copy", required=True, help="The copy to read.")
 @click.option("--store", help="The store whose repository is read.  [default: the first]")
+@click.option("--rotated", is_flag=True, help="What the primary lacks, a rotation has taken.")
 @pass_invocation
-def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
+def rebuild(invocation: Invocation, copy: str, store: str | None, *, rotated: bool) -> None:
     """Make the catalog anew from the manifests and the state in COPY.
 
     What happened after that state is brought back from the ledger, which may take missing entries
@@ -27,7 +28,8 @@ def rebuild(invocation: Invocation, copy: str, store: str | None) -> None:
 
     site = invocation.open_site()
     site.demand_role("custodian", "operator")
-    done = make_anew(site, site.copy_config(copy).name, site.stores([store] if store else None))
+    wanted = site.stores([store] if store else None)
+    done = make_anew(site, site.copy_config(copy).name, wanted, rotated=rotated)
     if invocation.as_json:
         render.show_json(
             {

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import primary as primaries
 from orchestrator.actions.as_of import newest_manifest
 from orchestrator.actions.certificates.state import restore_certificates
 from orchestrator.actions.engine_view import engine_on
@@ -19,7 +17,7 @@ from orchestrator.actions.manifests import entry_lines, lines_of, manifest_path,
 from orchestrator.actions.places import open_copy
 from orchestrator.actions.site import Site
 from orchestrator.actions.state import CATALOG
-from orchestrator.catalog import copies, files, repositories, snapshots, transfer
+from orchestrator.catalog import files, repositories, snapshots, transfer
 from orchestrator.catalog.tables import Repository as RepositoryRow
 from orchestrator.catalog.tables import Snapshot, StoreState
 from orchestrator.config.site import OfflineCopy
@@ -201,23 +199,6 @@ def load_manifest(
             ),
         )
     return totals.files
-
-
-def list_primary(site: Site, repository: RepositoryRow) -> None:
-    """Bring the inventory of the primary up to what is there now; `check` says how good it is.
-
-    What it has given up since the state was taken is no damage: the next run that writes prunes,
-    lets restic look whether anything is missing, and records what is gone.
-    """
-    root = site.primary_root(repository.name)
-    if not os.path.isdir(root):
-        return
-    with site.catalog.transaction() as session:
-        key = (site.config.primary.name, "", repository.id)
-        listed = list(primaries.place_of(site, repository).list())
-        copies.record_listed(session, key, listed, now=site.clock.now())
-    if primaries.differs_from_inventory(site, repository):
-        primaries.open_rotation(site, repository)
 
 
 def _tag(snapshot: EngineSnapshot, name: str) -> str | None:

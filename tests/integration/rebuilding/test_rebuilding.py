@@ -28,7 +28,8 @@ from orchestrator.actions.media import register
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, suppressions
-from tests.integration.disposal.conftest import acting
+from orchestrator.errors import RefusedError
+from tests.integration.disposal.conftest import MORE, acting
 from tests.integration.disposal.executing import (
     BATCH,
     SOON,
@@ -46,6 +47,19 @@ from tests.integration.disposal.executing import (
 from tests.integration.rebuilding.conftest import ROTATION, lose_catalog, media_of, rebuilt
 from tests.support.due_studies import NEW, OLD
 from tests.support.site import STORE, LabSite
+
+KEEP_ONE = (
+    MORE
+    + """
+[rotation]
+keep_last = 1
+minimum = 1
+keep_daily = 0
+keep_weekly = 0
+keep_monthly = 0
+keep_yearly = 0
+"""
+)
 
 
 def suppressed(site: Site) -> frozenset[str]:
@@ -126,7 +140,8 @@ def test_a_complete_disposal_has_one_certificate_and_is_not_executed_again(
         assert after == before
         assert suppressed(site) == going == {key_of(site, one) for one in OLD}
         assert (settle(site), certify.listing(site)) == ([], [issued])
-        assert certify.issue_disposal(site, act_of(site, BATCH)) == issued
+        with pytest.raises(RefusedError, match=f"certificate {issued.number} for the same"):
+            certify.issue_disposal(site, act_of(site, BATCH))
         assert verify_certificate(site, issued.pdf).verdict == "valid"
         assert agrees(site) == []
         assert site.ledger.reader().checkpoint.size == size
@@ -187,6 +202,44 @@ def test_a_batch_that_was_proposed_after_the_last_backup_is_as_it_was(
             key: value for key, value in row.items() if key not in instants
         }
         assert agrees(site) == []
+
+
+def test_what_a_rotation_took_after_the_last_state_is_no_damage_once_a_person_says_so(
+    due_site: Callable[..., LabSite],
+) -> None:
+    lab = due_site()
+    lab.write(more=KEEP_ONE)
+    lab.run("backup")
+    lab.run("rotate", "--execute")
+
+    answer = rebuilt(lab)
+
+    assert "--rotated" in answer["not_brought_back"][0]
+    lab.run("backup", expect=4)
+    lose_catalog(lab)
+    answer = lab.ask("catalog", "rebuild", "--copy", "disk", "--rotated")
+    assert answer["not_brought_back"] == []
+    assert lab.ask("backup")["stores"][0]["outcome"] == "succeeded"
+    assert lab.ask("check", "disk")["copies"][0]["damaged"] == []
+
+
+def test_a_pack_that_was_lost_with_the_catalog_is_damage_and_no_rotation(
+    due_site: Callable[..., LabSite],
+) -> None:
+    lab = due_site()
+    packs = [path for path in (lab.primary / "data").rglob("*") if path.is_file()]
+    pack = max(packs, key=lambda path: path.stat().st_size)
+    content = pack.read_bytes()
+    pack.unlink()
+    lose_catalog(lab)
+
+    answer = lab.ask("catalog", "rebuild", "--copy", "disk", "--rotated")
+
+    assert "1 packs that its index names are missing" in answer["not_brought_back"][0]
+    lab.run("backup", expect=4)
+    pack.write_bytes(content)
+    assert rebuilt(lab)["not_brought_back"] == []
+    assert lab.ask("backup")["stores"][0]["outcome"] == "succeeded"
 
 
 def test_a_drill_and_its_signature_and_an_adoption_come_back_whole(
