@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.disposal.places import FREE
 from orchestrator.actions.holds import guard
+from orchestrator.actions.key_destruction.left import unreadable
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals
 from orchestrator.catalog.disposals import APPROVED, OPEN, PROPOSED, UNDECIDED, WITHHELD
@@ -72,7 +73,18 @@ def hints(
             f"{on_hold.studies} of its studies are {guard.in_words(on_hold.holds)} now: they are "
             "left out when it is executed, unless the holds are released: orchestrator hold list",
         )
+    if row.state in OPEN:
+        found += _without_key(site, {one.store for one in copies if one.state not in FREE})
     return found
+
+
+def _without_key(site: Site, stores: set[str]) -> list[str]:
+    """Say what a destroyed key means for places that are not free: nothing is absent by it."""
+    return [
+        f"the key of repository {name} was destroyed: nobody opens what is left of it here, and "
+        "it counts as still there until it is removed: orchestrator key destroy list"
+        for name in unreadable(site, stores)
+    ]
 
 
 def _hints_of_state(

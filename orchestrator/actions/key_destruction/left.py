@@ -5,7 +5,7 @@ By the catalog's inventories: what a copy is not known to have given up is taken
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -150,6 +150,16 @@ def open_disposals(session: Session, store: str) -> list[str]:
         for row in disposals.listing(session, states=OPEN)
         if any(one.state != ABSENT for one in disposals.copies(session, row.id, store=store))
     ]
+
+
+def unreadable(site: Site, stores: Iterable[str]) -> list[str]:
+    """Return the names of those repositories of some stores whose key was destroyed, sorted."""
+    gone = {one.name for one in site.keyring.entries() if one.destroyed_at is not None}
+    if not gone:
+        return []
+    with site.catalog.reading() as session:
+        rows = [row for store in stores for row in repositories.of_store(session, store)]
+    return sorted({row.name for row in rows} & gone)
 
 
 def _newest(site: Site, states: tuple[str, ...]) -> str:
