@@ -6,27 +6,35 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlmodel import Session
 
 from orchestrator.actions.certificates import certify
 from orchestrator.actions.certificates.signer import certificate_path
 from orchestrator.actions.certificates.verify import verify
 from orchestrator.actions.disposal.execute import execute
 from orchestrator.actions.disposal.listing import Batch, Standing, show
+from orchestrator.actions.disposal.places import came_at, rows
 from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.statement import contents
+from orchestrator.actions.holds.witnessed import note_records
 from orchestrator.actions.place_register import standing
 from orchestrator.actions.place_register.closing import Said, close, withdraw
 from orchestrator.actions.place_register.doctor import look_at_places
 from orchestrator.actions.place_register.recover import recover
 from orchestrator.actions.place_register.standing import PlaceFacts
+from orchestrator.actions.site import Site
+from orchestrator.catalog import disposals, runs
+from orchestrator.catalog import places as register
+from orchestrator.catalog.place_tables import CopyPlace
 from orchestrator.errors import RefusedError, UsageError
 from tests.integration.disposal.conftest import acting
 from tests.integration.disposal.executing import SOON, approve_all, key_of
 from tests.support.due_studies import BATCH, NEW, prepare
-from tests.support.site import LabSite, MakeSite
+from tests.support.site import STORE, LabSite, MakeSite
 
 SECOND = """
 [copies.second]
@@ -278,3 +286,46 @@ def test_a_catalog_made_anew_learns_from_the_ledger_which_places_were_left(lab: 
     with acting(lab, "it") as site:
         assert recover(site) == 0
         assert len(standing.listing(site)) == 3
+
+
+def test_only_a_place_left_before_the_studies_came_is_passed_over(lab: LabSite) -> None:
+    def rows_of(site: Site, session: Session) -> set[str]:
+        return {one.medium for one in rows(site, session, BATCH, STORE)} - {""}
+
+    with acting(lab, "it") as site, site.catalog.transaction() as session:
+        now = site.clock.now()
+        began = register.store_began(session, STORE)
+        assert began is not None
+        for name, at in (
+            ("P-before-the-store", began - timedelta(days=1)),
+            ("P-before-the-studies", began + timedelta(milliseconds=1)),
+            ("P-after", now),
+            ("P-nobody-knows", None),
+        ):
+            register.save(
+                session,
+                CopyPlace(
+                    id=name,
+                    copy_="attic",
+                    role="local",
+                    location=name,
+                    first_seen=now,
+                    last_seen=now,
+                    left_at=at,
+                ),
+            )
+        late = {"P-after", "P-nobody-knows"}
+        assert rows_of(site, session) == late | {"P-before-the-studies"}
+        studies = [(STORE, one.study_key) for one in disposals.studies(session, BATCH)]
+        came = {key: came_at(session, BATCH, STORE, key) for _, key in studies}
+        assert min(filter(None, came.values())) > began + timedelta(milliseconds=1)
+        for store, key in studies:
+            disposals.set_studies(
+                session, BATCH, [(store, key)], state="suppressed", came_at=came[key]
+            )
+        assert rows_of(site, session) == late
+        disposals.set_studies(session, BATCH, studies[:1], came_at=None)  # one is in doubt
+        assert rows_of(site, session) == late | {"P-before-the-studies"}
+        (backup, *_) = [one.id for one in runs.recent(session, STORE, action="backup", limit=9)]
+        note_records(site, session, STORE, backup)  # a catalog made anew
+        assert {came_at(session, BATCH, STORE, key) for _, key in studies} == {None}
