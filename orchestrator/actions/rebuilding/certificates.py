@@ -75,7 +75,7 @@ def _row(site: Site, number: str, story: list[Told], brought: Brought) -> Certif
         brought.lost.append(
             f"certificate {number} stands in the ledger, and its record is gone: bring "
             f"certificates/{number}.json back from the state of another copy into the state "
-            "folder, then orchestrator catalog rebuild again"
+            "folder, then again: orchestrator catalog rebuild --copy COPY"
         )
         return None
     subject = subject_in(record)

@@ -72,7 +72,7 @@ def bring_back(site: Site, told: list[Told], brought: Brought) -> None:
     for name in sorted(nameless):
         brought.lost.append(
             f"medium {name[:8]} is known by its id only, and counts as a place where records may "
-            "lie: connect it, then orchestrator medium add, which enters its label again"
+            "lie: connect it, then orchestrator medium add COPY PATH, which enters its label again"
         )
 
 

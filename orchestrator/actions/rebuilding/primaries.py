@@ -60,14 +60,14 @@ def list_primary(site: Site, repository: RepositoryRow, *, rotated: bool, lost: 
             copies.mark_missing(session, key, [one.file.key for one in missing])
         lost.append(
             f"copy {name}, store {repository.store}: {len(missing)} packs that its index names "
-            "are missing: heal it from a replica (docs/recovery.md), then orchestrator catalog "
-            "rebuild again"
+            "are missing: heal it from a replica (docs/recovery.md), then: orchestrator catalog "
+            "rebuild --copy COPY"
         )
     elif unexplained and not rotated:
         lost.append(
             f"copy {name}, store {repository.store}: {len(unexplained)} snapshots that the state "
             "knows are gone from it. If a rotation took them since the last backup: orchestrator "
-            "catalog rebuild again, with --rotated. If not, bring them back from another copy first"
+            "catalog rebuild --copy COPY --rotated. If not, bring them back from another copy first"
         )
     elif primaries.differs_from_inventory(site, repository):
         # The next run that writes prunes, asks the holds, and records what is gone.

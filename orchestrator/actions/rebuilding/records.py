@@ -62,7 +62,7 @@ def _adopt(site: Site, session: Session, one: Told, brought: Brought) -> bool:
     if text is None:
         brought.lost.append(
             f"the text of schedule {body['schedule']} as it was adopted last is gone, and nothing "
-            f"is decided before: orchestrator retention adopt {body['schedule']}"
+            f"is decided before: orchestrator --as ACTOR retention adopt {body['schedule']}"
         )
         return False
     row = AdoptedSchedule(

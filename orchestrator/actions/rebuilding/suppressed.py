@@ -64,6 +64,6 @@ def _replay(site: Site, session: Session, one: Told, brought: Brought) -> bool:
     brought.lost.append(
         f"disposal {name}: which studies it took away is not known any more; what is gone from "
         "the store is left out of restores: put the newest suppressed.json of a recovery kit into "
-        "the kit's folder, then orchestrator catalog rebuild again"
+        "the kit's folder, then again: orchestrator catalog rebuild --copy COPY"
     )
     return False
