@@ -232,6 +232,11 @@ def _not_claimed(one: Destruction, now: dict[str, Any], waiting: list[str]) -> l
             "That the stored keyrings named under residual copies open nothing: with this site's "
             "key file they do."
         )
+    if now["stored"] and now["rewrapped"]:
+        found.append(
+            "That no copy of this site's former key file exists: with it the stored keyrings of "
+            "before open."
+        )
     found += [
         f"Anything about this, which is open: {what[0].lower()}{what[1:]}."
         for item, what in ITEMS.items()

@@ -20,11 +20,13 @@ from orchestrator.actions.places import open_copy
 from orchestrator.actions.site import Site, key_file_path, keyring_path
 from orchestrator.actions.state import KEYRING, members
 from orchestrator.errors import (
+    AbsentCopyError,
     CredentialError,
     DamageError,
     NotFoundError,
     OrchestratorError,
     StoppedError,
+    UnreachableError,
 )
 from orchestrator.keys.keyring import Keyring
 from orchestrator.keys.kit import TEXT_NAME, load_kit
@@ -37,6 +39,14 @@ if TYPE_CHECKING:
     from orchestrator.engines.restic.values import Snapshot
 
 OPENED, SHUT, UNTRIED = "opened", "refused", "not tried"
+
+_WHY: tuple[tuple[type[OrchestratorError], str], ...] = (
+    (AbsentCopyError, "it was not there"),
+    (UnreachableError, "it was out of reach"),
+    (NotFoundError, "it holds no such repository"),
+    (CredentialError, "access was refused, or the password did not open it"),
+    (DamageError, "it is damaged"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +182,7 @@ def try_state(site: Site, source: RepositoryRow, snapshot: str, wanted: str) -> 
     except (CredentialError, NotFoundError):
         return Attempt(where, how, SHUT)
     except OrchestratorError as error:
-        return Attempt(where, how, UNTRIED, type(error).__name__)
+        return Attempt(where, how, UNTRIED, _why(error))
     return Attempt(where, how, OPENED)
 
 
@@ -241,8 +251,15 @@ def _read_newest(engine: Repository) -> str:
 
 
 def _untried(copy: str, how: str, error: OrchestratorError) -> Attempt:
-    # The kind of error only: a message may name a folder.
-    return Attempt(f"copy {copy}", how, UNTRIED, type(error).__name__)
+    return Attempt(f"copy {copy}", how, UNTRIED, _why(error))
+
+
+def _why(error: OrchestratorError) -> str:
+    """Say why by the kind of error only: a message may name a folder."""
+    for kind, words in _WHY:
+        if isinstance(error, kind):
+            return words
+    return "it could not be opened"
 
 
 def _instant(at: Any) -> str | None:

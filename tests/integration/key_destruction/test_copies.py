@@ -96,7 +96,7 @@ def test_locked_bucket_is_tried_and_an_absent_medium_is_named(replaced: Replaced
     act = certified(site, name)
     assert act["verification"]["result"] == "verified"  # type: ignore[index]
     findings = " ".join(act["verification"]["findings"])  # type: ignore[index]
-    assert "Not tried, before or after: copy rotation (AbsentCopyError)" in findings
+    assert "Not tried, before or after: copy rotation (it was not there)" in findings
     residual = {one["where"]: one["until"] for one in act["residual"]}  # type: ignore[attr-defined]
     assert set(residual) == {"disk", "rotation, medium red", "vault"}
     assert residual["vault"] is not None
