@@ -14,6 +14,7 @@ from orchestrator.catalog import copies, media, sanitizations
 from orchestrator.catalog.copy_tables import MediumEvent
 from orchestrator.catalog.media import RETIRED
 from orchestrator.catalog.sanitization_tables import CustodyAct
+from orchestrator.config.site import OfflineCopy
 from orchestrator.errors import RefusedError
 
 
@@ -28,8 +29,8 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
     What it held is tied to it for the certificate of its sanitization.
 
     Raises:
-        RefusedError: It is the only medium of its copy that holds a snapshot, or holds one that
-            no other copy is proven to hold, or one that is on hold.
+        RefusedError: It is the only medium of its copy that holds a snapshot, or its last one,
+            or holds one that no other copy is proven to hold, or one that is on hold.
     """
     medium = find(site, name)
     removal = guard.Removal(
@@ -42,12 +43,14 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
             others = {row.id for row in media.of_copy(session, medium.copy_)} - {medium.id}
             states = copies.states(session, medium.copy_)
         holders = {row.medium for row in states if row.newest_snapshot is not None}
-        if medium.id in holders and others and not others & holders:
+        # A copy that the site file no longer names needs no medium any more.
+        is_in_use = isinstance(site.config.copies.get(medium.copy_), OfflineCopy)
+        if is_in_use and medium.id in holders and others and not others & holders:
             raise RefusedError(
                 f"copy {medium.copy_}: {medium.label} is the only medium that holds a snapshot",
                 hint=f"connect another one, then: orchestrator replicate {medium.copy_}",
             )
-        if not others:
+        if is_in_use and not others:
             raise RefusedError(
                 f"copy {medium.copy_}: {medium.label} is its last medium",
                 hint="add another one first: orchestrator medium add",

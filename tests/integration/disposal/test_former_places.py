@@ -26,9 +26,11 @@ from orchestrator.actions.place_register.closing import Said, close, withdraw
 from orchestrator.actions.place_register.doctor import look_at_places
 from orchestrator.actions.place_register.recover import recover
 from orchestrator.actions.place_register.standing import PlaceFacts
+from orchestrator.actions.retire import retire
 from orchestrator.actions.site import Site
-from orchestrator.catalog import disposals, runs
+from orchestrator.catalog import disposals, media, runs
 from orchestrator.catalog import places as register
+from orchestrator.catalog.copy_tables import Medium
 from orchestrator.catalog.place_tables import CopyPlace
 from orchestrator.errors import RefusedError, UsageError
 from tests.integration.disposal.conftest import acting
@@ -40,6 +42,12 @@ SECOND = """
 [copies.second]
 role = "local"
 path = "copies/second"
+"""
+ROTATION = """
+[copies.rotation]
+role = "offline"
+search = ["media"]
+due_every = "7d"
 """
 NOTE = "the old disk was emptied by hand"
 
@@ -329,3 +337,28 @@ def test_only_a_place_left_before_the_studies_came_is_passed_over(lab: LabSite) 
         (backup, *_) = [one.id for one in runs.recent(session, STORE, action="backup", limit=9)]
         note_records(site, session, STORE, backup)  # a catalog made anew
         assert {came_at(session, BATCH, STORE, key) for _, key in studies} == {None}
+
+
+def test_the_last_medium_of_a_copy_taken_out_of_the_site_file_can_be_retired(
+    lab: LabSite,
+) -> None:
+    with acting(lab, "it") as site, site.catalog.transaction() as session:
+        now = site.clock.now()
+        red = Medium(
+            id="ab" * 16,
+            copy_="rotation",
+            label="red",
+            fs_uuid="0000-0001",
+            state="away",
+            registered_at=now,
+            last_seen=now,
+        )
+        media.register(session, red, actor="it")
+    lab.write(more=SOON + SECOND + ROTATION)
+    with acting(lab, "it") as site, pytest.raises(RefusedError, match="red is its last medium"):
+        retire(site, "red", note=None)
+    lab.write(more=SOON + SECOND)
+    with acting(lab, "it") as site:
+        retire(site, "red", note=None)
+        with site.catalog.reading() as session:
+            assert media.get(session, red.id).retired_at is not None
