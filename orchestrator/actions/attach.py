@@ -47,7 +47,7 @@ def attached(site: Site, copy: OfflineCopy) -> Iterator[MediumHandle]:
     if mounted is None:
         raise AbsentCopyError(
             f"copy {copy.name}: no medium of this site is connected",
-            hint="connect one; for a new one: orchestrator medium add",
+            hint="connect one; for a new one: orchestrator medium add COPY PATH",
         )
     _note_return(site, mounted)
     with engine.open_medium(mounted, site=site.keyring.id, allow_folder=True) as handle:

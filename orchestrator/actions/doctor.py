@@ -187,7 +187,7 @@ def _immutable(site: Site, copy: ImmutableCopy) -> Iterator[Finding]:
             name,
             "fail",
             "Object Lock is off: nothing in it is protected",
-            "make a new bucket: orchestrator bucket create",
+            f"make a new bucket: orchestrator bucket create {copy.name}",
         )
     else:
         yield Finding(name, "ok", "Object Lock is on")

@@ -53,7 +53,7 @@ def retire(site: Site, name: str, *, note: str | None) -> MediumFacts:
         if is_in_use and not others:
             raise RefusedError(
                 f"copy {medium.copy_}: {medium.label} is its last medium",
-                hint="add another one first: orchestrator medium add",
+                hint="add another one first: orchestrator medium add COPY PATH",
             )
         holdings = custody.demand_elsewhere(site, medium)
         about = {

@@ -200,7 +200,8 @@ def _show_import(invocation: Invocation, found: Imported) -> None:
     else:
         _show_imported([_imported(found)])
         if found.state == "proposed":
-            render.note(f"next, by somebody else: orchestrator certificate confirm {found.id}")
+            command = f"orchestrator --as ACTOR certificate confirm {found.id}"
+            render.note(f"next, by somebody else: {command}")
 
 
 def _show_imported(rows: list[dict[str, Any]]) -> None:

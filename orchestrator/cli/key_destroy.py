@@ -201,7 +201,8 @@ def _next(one: Destruction) -> None:
         render.say(f"next: orchestrator --as ACTOR key destroy run {one.id}")
     elif one.state == "destroyed" and one.validation == "pending":
         if one.verification == "unverified":
-            render.say("stored states may still open it; to end that: orchestrator key rotate")
+            command = "orchestrator --as ACTOR key rotate"
+            render.say(f"stored states may still open it; to end that: {command}")
         render.say(
             "next: destroy every recovery kit, write a new one (orchestrator --as ACTOR key kit), "
             "and as another person:"

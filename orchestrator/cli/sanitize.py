@@ -266,11 +266,11 @@ def _show(invocation: Invocation, row: Sanitization) -> None:
         ],
     )
     if row.state == "proposed":
-        render.say(f"next, another person: orchestrator sanitize approve {row.id}")
+        render.say(f"next, another person: orchestrator --as ACTOR sanitize approve {row.id}")
     elif row.state == "approved":
-        render.say(f"next: orchestrator sanitize run --approved {row.id}")
+        render.say(f"next: orchestrator --as ACTOR sanitize run --approved {row.id}")
     elif row.state in ("executed", "recorded") and row.validation == "pending":
-        render.say(f"next, another person: orchestrator sanitize validate {row.id}")
+        render.say(f"next, another person: orchestrator --as ACTOR sanitize validate {row.id}")
 
 
 def _plain(value: Any) -> Any:

@@ -57,7 +57,7 @@ def load_site(path: Path) -> site.SiteConfig:
     faults = Faults(path)
     raw = read_toml(path, faults)
     # Not Path.is_file, which raises where access is denied.
-    missing = "orchestrator init DIR writes one; --site FILE names another"
+    missing = "to write one: orchestrator init DIR; --site FILE names another"
     faults.raise_if_any(None if os.path.isfile(path) else missing)
     return _Reader(path, faults).read(raw or {})
 

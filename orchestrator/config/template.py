@@ -55,7 +55,7 @@ role = "local"
 path = "copies/disk"
 
 # --- Copy 2: media that are attached only while they are written --------------------------------
-# Take away the # at the beginning of the lines, then: orchestrator medium add
+# Take away the # at the beginning of the lines, then: orchestrator medium add COPY PATH
 
 # [copies.rotation]
 # role = "offline"

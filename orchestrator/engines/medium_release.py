@@ -102,7 +102,7 @@ def power_off(
     if is_mounted(mounted):
         raise EngineError(
             f"{what} is still mounted and was not powered off",
-            hint="run `orchestrator medium release` first",
+            hint="run `orchestrator medium release COPY` first",
         )
     code = process.run(_fill(command, mounted), env=_ENV, timeout_s=timeout_s).returncode
     if code != 0:

@@ -292,5 +292,5 @@ class Keyring:
 
 def _unknown(name: str) -> NotFoundError:
     return NotFoundError(
-        f"the keyring knows no repository {name}", hint="orchestrator key list shows what it knows"
+        f"the keyring knows no repository {name}", hint="what it knows: orchestrator key list"
     )

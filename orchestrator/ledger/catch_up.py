@@ -54,7 +54,7 @@ def catch_up(folder: Path, longer: Path, known: Verifier) -> Checkpoint:
             raise DamageError(
                 f"ledger: what lies outside does not continue the {before.size} entries here: "
                 "it is another history",
-                hint="orchestrator ledger reopen",
+                hint="orchestrator --as ACTOR ledger reopen --note TEXT",
             )
         writes = disk.Writes(folder)
         for place in tiles.places(wanted.size):

@@ -152,7 +152,8 @@ class Log:
         if not folder.is_dir():
             raise RefusedError(
                 "ledger: its folder is gone, although its key is there",
-                hint="restore the state folder from a copy, or see orchestrator ledger reopen",
+                hint="restore the state folder from a copy; if none has it: "
+                "orchestrator --as ACTOR ledger reopen --note TEXT",
             )
         with log._writing() as lock:
             log._current(lock)

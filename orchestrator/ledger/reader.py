@@ -33,7 +33,7 @@ KEY = "keys/log.vkey"
 
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 
-DAMAGED_HINT = "orchestrator ledger verify says what is damaged; restore it from a copy"
+DAMAGED_HINT = "what is damaged: orchestrator ledger verify; restore it from a copy"
 
 
 @dataclass(frozen=True, slots=True)

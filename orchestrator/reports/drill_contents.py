@@ -269,7 +269,7 @@ def _remarks(result: DrillResult) -> list[str]:
     return [*remarks[:MOST_REMARKS], *([more] if more else [])]
 
 
-def _more(number: int, noun: str, where: str = "`orchestrator drill show`") -> str:
+def _more(number: int, noun: str, where: str = "`orchestrator drill show ID`") -> str:
     return f"And {words.count(number, noun)} more: see {where}." * (number > 0)
 
 

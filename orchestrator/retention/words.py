@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from orchestrator.retention.determination import SETTLEABLE
 from orchestrator.retention.study import Verdict
 
-_EXPORT = "correct it in the practice system, export again, `orchestrator patients import FILE`"
+_IMPORT = "`orchestrator --as ACTOR patients import FILE`"
+_EXPORT = f"correct it in the practice system, export again, {_IMPORT}"
 _FIX_IMAGES = "correct the image's header in the store, then `orchestrator backup`"
 _SCHEDULES = "`orchestrator retention list` shows them; have counsel settle it"
 
@@ -73,12 +74,8 @@ _PATIENTS: dict[str, Words] = {
         "the patient list and the images give different birth dates", _EXPORT
     ),
     "not_in_patient_list": Words("the patient is not in the patient list", _EXPORT),
-    "patient_list_missing": Words(
-        "no patient list was ever imported", "`orchestrator patients import FILE`"
-    ),
-    "patient_list_stale": Words(
-        "the patient list is too old", "export a new one, `orchestrator patients import FILE`"
-    ),
+    "patient_list_missing": Words("no patient list was ever imported", _IMPORT),
+    "patient_list_stale": Words("the patient list is too old", f"export a new one, {_IMPORT}"),
     "patient_list_refused": Words(
         "a patient list that is not older than the one in force was refused",
         "`orchestrator patients show` says why; import one that can be taken",
@@ -142,8 +139,8 @@ _PLAIN: dict[str, Words] = {**_KEEP, **_DATES, **_PATIENTS, **_STUDIES, **_LAW}
 
 
 def _with_the_way_out(words: Words, doubt: str) -> Words:
-    two_people = f"`orchestrator retention determine STUDY --doubt {doubt} --finding TEXT`"
-    return replace(words, next_step=f"{words.next_step}; or two people settle it: {two_people}")
+    command = f"orchestrator --as ACTOR retention determine STUDY --doubt {doubt} --finding TEXT"
+    return replace(words, next_step=f"{words.next_step}; or two people settle it: `{command}`")
 
 
 WORDS: dict[str, Words] = _PLAIN | {

@@ -111,7 +111,7 @@ def issue(site: Site, act: Act, *, book: Book | None = None) -> Certificate:
                 raise RefusedError(
                     f"certificate {there.number} for the same {subject.partition('/')[0]} says "
                     "something else",
-                    hint=f"orchestrator certificate revoke {there.number} --reason TEXT",
+                    hint=f"orchestrator --as ACTOR certificate revoke {there.number} --reason TEXT",
                 )
             if there.state != rows.ISSUED:  # it could not be finished just now: say why
                 there = steps.advance(site, book, there, fresh=False)

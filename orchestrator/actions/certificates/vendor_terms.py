@@ -73,7 +73,8 @@ def demand_terms(site: Site, key: str, serial: str | None) -> VendorConfig:
             raise RefusedError(
                 f"vendor {key}: {'; '.join(refusals)}",
                 hint="renew the agreement, or bring the vendor's certificate: "
-                f"orchestrator certificate import FILE --vendor {key} --serials LIST --override",
+                f"orchestrator --as ACTOR certificate import FILE --vendor {key} --serials LIST "
+                "--override",
             )
     return known
 

@@ -170,8 +170,8 @@ def demand_executable(site: Site, row: Disposal) -> None:
         until = row.quarantine_until.astimezone(site.config.timezone)
         raise RefusedError(
             f"disposal {row.id} is in quarantine until {until:%Y-%m-%d %H:%M %Z}",
-            hint=f"until then it can be called off: orchestrator disposal refuse {row.id} "
-            "--reason TEXT",
+            hint="until then it can be called off: orchestrator --as ACTOR disposal refuse "
+            f"{row.id} --reason TEXT",
         )
 
 

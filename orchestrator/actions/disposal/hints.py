@@ -92,21 +92,21 @@ def _hints_of_state(
 ) -> list[str]:
     if row.paused is not None:
         return [f"paused by hold {row.paused}: what is left stays until the hold is released"]
-    command = f"orchestrator --as ACTOR disposal {{}} {row.id}"
     if row.state == PROPOSED:
-        found = [f"next, another person of compliance: {command.format('approve')}"]
+        found = [
+            f"next, another person of compliance: orchestrator --as ACTOR disposal approve {row.id}"
+        ]
         if row.plan.get("notices"):
             found.insert(0, "notices must be given before: say so with --notice TEXT")
         return found
     if row.state == APPROVED and start is not None:
         if start > site.clock.now():
             until = start.astimezone(site.config.timezone)
-            called_off = command.format("refuse")
             return [
-                f"in quarantine until {until:%Y-%m-%d %H:%M %Z}; to call it off: {called_off} "
-                "--reason TEXT"
+                f"in quarantine until {until:%Y-%m-%d %H:%M %Z}; to call it off: "
+                f"orchestrator --as ACTOR disposal refuse {row.id} --reason TEXT"
             ]
-        return [f"next: {command.format('execute')} --execute"]
+        return [f"next: orchestrator --as ACTOR disposal execute {row.id} --execute"]
     if row.state in OPEN:
         return _hints_of_open(row, copies)
     return []
@@ -117,6 +117,6 @@ def _hints_of_open(row: Disposal, copies: tuple[Standing, ...]) -> list[str]:
     if not left:
         return [
             "every copy is proved absent and no certificate is issued yet: "
-            "orchestrator job run disposal-settle says why"
+            "the reason: orchestrator job run disposal-settle"
         ]
     return [f"what remains on paper: orchestrator disposal statement {row.id} --to FILE"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orchestrator.actions.disposal.places import Place, sanitized
@@ -131,7 +131,9 @@ def _former(site: Site, row: DisposalCopy, now: datetime) -> Seen:
     if known is None:
         return Seen(LEFT, now, detail="a former place that nobody knows any more")
     if known.closed_at is not None and known.how is not None:
-        return closed(known, known.closed_at, known.how)
+        people = [_name_of(site, one) for one in (known.asked_by, known.closed_by)]
+        day = known.closed_at.astimezone(site.config.timezone).date()
+        return closed(known, known.closed_at, day=day, by=" and ".join(people))
     words = "a former place of the copy"
     if known.left_at is not None:
         words += f", left by {known.left_at.astimezone(site.config.timezone):%Y-%m-%d}"
@@ -141,20 +143,25 @@ def _former(site: Site, row: DisposalCopy, now: datetime) -> Seen:
     return Seen(LEFT, now, detail=words)
 
 
-def closed(known: CopyPlace, at: datetime, how: str) -> Seen:
+def _name_of(site: Site, actor: str | None) -> str:
+    known = site.config.actors.get(actor or "")
+    return known.name if known is not None else str(actor)
+
+
+def closed(known: CopyPlace, at: datetime, *, day: date, by: str) -> Seen:
     """Return what is known of a place that two people have closed: what they said, no more. Pure.
 
     Args:
         known: The place.
         at: When it was closed.
-        how: What they said has become of it.
+        day: The same as a day at the site.
+        by: The names of the two.
     """
-    by = f"{known.asked_by} and {known.closed_by}"
     evidence = {
-        "technique": f"{how} by {at:%Y-%m-%d}, as stated by {by}; not observed",
+        "technique": f"{known.how} by {day}, as stated by {by}; not observed",
         "basis": "attested",
         "place": known.id,
-        "how": how,
+        "how": known.how,
         "asked_by": known.asked_by,
         "by": known.closed_by,
         "closed_at": at.isoformat(timespec="seconds"),
@@ -162,7 +169,7 @@ def closed(known: CopyPlace, at: datetime, how: str) -> Seen:
     }
     if known.sanitization is not None:
         evidence["place_sanitization"] = known.sanitization
-    return Seen(ABSENT, at, detail=f"attested: {how}, said {by}", evidence=evidence)
+    return Seen(ABSENT, at, detail=f"attested: {known.how}, said {by}", evidence=evidence)
 
 
 def _sanitization(site: Site, medium: str) -> Sanitization | None:

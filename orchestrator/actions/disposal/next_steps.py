@@ -75,8 +75,8 @@ class _Steps:
         if one.place is not None:
             return (
                 f"{where}, former place {one.place} ({one.label}): {one.detail}; once it is empty "
-                f"or moved, two people say so: orchestrator place close {one.place} --how emptied "
-                "--note TEXT"
+                "or moved, two people say so: orchestrator --as ACTOR place close "
+                f"{one.place} --how emptied --note TEXT"
             )
         if one.medium is not None:
             return self._of_medium(one, where)

@@ -231,5 +231,5 @@ def _demand_known(session: Session, wish: Wish) -> None:
     if wish.kind == "patient" and not holds.knows_patient(session, wish.patients):
         raise NotFoundError(
             "neither an image nor the patient list names such a patient",
-            hint="orchestrator study list shows the patients by pseudonym",
+            hint="the patients by pseudonym: orchestrator study list",
         )

@@ -274,8 +274,8 @@ def _clear(part: Path) -> None:
 def _lost(folder: Path) -> RefusedError:
     return RefusedError(
         f"the ledger's folder {folder} is gone, and is not begun again",
-        hint="orchestrator catalog rebuild --copy COPY brings it back; if no copy has it: "
-        "orchestrator ledger reopen",
+        hint="to bring it back: orchestrator catalog rebuild --copy COPY; if no copy has it: "
+        "orchestrator --as ACTOR ledger reopen --note TEXT",
     )
 
 

@@ -102,7 +102,7 @@ def demand_signable(site: Site) -> None:
                 "the ledger was restored from a copy, and no checkpoint outside could be compared "
                 "with it, so it is not continued",
                 hint="orchestrator ledger anchor, when a bucket can be reached; else a compliance "
-                "officer: orchestrator ledger anchor --unanchored",
+                "officer: orchestrator --as ACTOR ledger anchor --note TEXT --unanchored",
             )
         with site.catalog.transaction() as session:
             facts.drop(session, RESTORED)
@@ -232,8 +232,8 @@ def contradiction(answer: Answer) -> RefusedError:
     """Return the refusal to sign."""
     return RefusedError(
         f"the ledger is not continued: {answer.detail}",
-        hint="orchestrator ledger fetch takes what a bucket has more; if none has it: "
-        "orchestrator ledger reopen",
+        hint="what a bucket has more: orchestrator ledger fetch; if none has it: "
+        "orchestrator --as ACTOR ledger reopen --note TEXT",
     )
 
 

@@ -106,7 +106,7 @@ def adopt(site: Site, schedule_id: str, *, image_clock: bool = False) -> Adoptio
     if image_clock and not any(rule.images == "own_clock" for rule in offer.schedule.rules):
         raise UsageError(
             f"schedule {schedule_id} has no separate clock for images",
-            hint=f"orchestrator retention adopt {schedule_id}",
+            hint=f"orchestrator --as ACTOR retention adopt {schedule_id}",
         )
     with site.catalog.reading() as session:
         demand_unchanged(site, rows.digests(session))

@@ -94,7 +94,7 @@ def _uncovered(found: Listing) -> Iterator[Finding]:
             continue
         hint = "docs/retention.md says how a schedule is written"
         if one.offered:
-            hint = f"orchestrator retention adopt {one.offered[0]}"
+            hint = f"orchestrator --as ACTOR retention adopt {one.offered[0]}"
         yield Finding(
             _NAME,
             "warn",
@@ -112,7 +112,7 @@ def _newer(found: Listing) -> Iterator[Finding]:
                 "warn",
                 f"schedule {one.schedule.id}: {one.adopted.version} is in force, {one.newer} is "
                 "newer and changes nothing until it is adopted",
-                f"orchestrator retention adopt {one.schedule.id}",
+                f"orchestrator --as ACTOR retention adopt {one.schedule.id}",
             )
     majority = found.majority
     if majority.version not in (None, majority.offered):
@@ -120,5 +120,5 @@ def _newer(found: Listing) -> Iterator[Finding]:
             _NAME,
             "warn",
             f"ages of majority: {majority.version} is in force, {majority.offered} is newer",
-            "orchestrator retention adopt majority",
+            "orchestrator --as ACTOR retention adopt majority",
         )

@@ -96,7 +96,7 @@ def _of_schedule(one: ScheduleFacts) -> Waiting | None:
     what = "was to be" if is_overdue else "is to be"
     hint = f"orchestrator retention show {one.schedule.id}"
     if one.newer is not None:
-        hint = f"orchestrator retention adopt {one.schedule.id}"
+        hint = f"orchestrator --as ACTOR retention adopt {one.schedule.id}"
     return Waiting(
         "schedule",
         one.schedule.id,
@@ -124,7 +124,7 @@ def of_patient_list(site: Site) -> Iterator[Waiting]:
 
     def about(words: str, *, is_overdue: bool) -> Waiting:
         subject = row.id if row is not None else "none"
-        hint = "orchestrator patients import FILE"
+        hint = "orchestrator --as ACTOR patients import FILE"
         return Waiting("patient_list", subject, last, is_overdue, words, hint)
 
     if "patient_list_missing" in doubts:
@@ -205,7 +205,7 @@ def _of_studies(site: Site, session: Session, now: datetime) -> Iterator[Waiting
             "wait for a person to look at them",
             "orchestrator retention plan --verdict review",
         ),
-        "dispose": ("may go and are in no disposal", "orchestrator disposal propose"),
+        "dispose": ("may go and are in no disposal", "orchestrator --as ACTOR disposal propose"),
     }
     for verdict, count in counts.items():
         words, hint = what[verdict]

@@ -100,7 +100,7 @@ def behind_ledger(site: Site, session: Session, name: str | None = None) -> list
         (
             f"the ledger and the catalog do not agree on what was last adopted as {one}: "
             "nothing is decided",
-            f"orchestrator retention adopt {one}",
+            f"orchestrator --as ACTOR retention adopt {one}",
         )
         for one in sorted({*recorded, *in_force} if name is None else {name})
         if recorded.get(one) != in_force.get(one)
@@ -129,7 +129,7 @@ def _text(row: AdoptedSchedule) -> bytes:
     if hashlib.sha256(data).hexdigest() != row.digest:
         raise DamageError(
             f"the adopted text of schedule {row.schedule_id} was changed in the catalog",
-            hint=f"orchestrator retention adopt {row.schedule_id}",
+            hint=f"orchestrator --as ACTOR retention adopt {row.schedule_id}",
         )
     return data
 

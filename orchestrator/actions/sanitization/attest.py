@@ -166,7 +166,7 @@ def _attestable(said: Attested) -> Technique:
     if how.measured:
         raise UsageError(
             f"{how.name} is run and measured here; it is not taken on anybody's word",
-            hint=f"orchestrator sanitize run DEVICE --technique {how.name}",
+            hint=f"orchestrator --as ACTOR sanitize run DEVICE --technique {how.name}",
         )
     if said.company is not None and said.performer is not None:
         raise UsageError("say --vendor or --performed-by: one of the two")
@@ -253,7 +253,8 @@ def _demand_valid(site: Site, row: Sanitization, *, accept: bool, reasons: Seque
     if accept and row.verification not in ("verified", "attested"):
         raise RefusedError(
             f"sanitization {row.id} is {row.verification}: {'; '.join(row.reasons)}",
-            hint=f"reject it: orchestrator sanitize validate {row.id} --reject --reason TEXT",
+            hint=f"reject it: orchestrator --as ACTOR sanitize validate {row.id} --reject "
+            "--reason TEXT",
         )
     against = row.measured.get("reject_conditions") or []
     if not reasons and (against or not accept):

@@ -102,7 +102,7 @@ def _demand_approved(site: Site, name: str) -> Sanitization:
     if site.clock.now() - row.decided_at > APPROVAL_LASTS:
         raise RefusedError(
             f"sanitization {row.id}: the approval is out of date",
-            hint="propose it again: orchestrator sanitize run DEVICE --technique NAME",
+            hint="propose it again: orchestrator --as ACTOR sanitize run DEVICE --technique NAME",
         )
     return row
 

@@ -161,7 +161,7 @@ def propose(site: Site, wanted: Proposal) -> Sanitization:
     if not how.measured:
         raise UsageError(
             f"{how.name} is not done by this machine",
-            hint="record what was done: orchestrator sanitize record",
+            hint="record what was done: orchestrator sanitize record --help",
         )
     said = (wanted.property_number, wanted.media_source, wanted.destination)
     ledger_note.demand_nobody(site, filter(None, said))
@@ -254,7 +254,8 @@ def _decide(site: Site, name: str, state: str, reason: str | None) -> Sanitizati
             if now - row.proposed_at > APPROVAL_LASTS:
                 raise RefusedError(
                     f"sanitization {row.id}: the proposal is out of date",
-                    hint="propose it again: orchestrator sanitize run DEVICE --technique NAME",
+                    hint="propose it again: orchestrator --as ACTOR sanitize run DEVICE "
+                    "--technique NAME",
                 )
         if row.state != PROPOSED:
             raise RefusedError(

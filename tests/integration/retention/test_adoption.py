@@ -215,7 +215,7 @@ def test_a_jurisdiction_without_an_adopted_schedule_is_pointed_out(lab: LabSite)
         assert found.uncovered == ["US-TX"]
         assert found.jurisdictions[0].offered == (SCHEDULE,)
         (finding,) = [one for one in look_at_retention(site) if one.state == "warn"]
-        assert finding.hint == f"orchestrator retention adopt {SCHEDULE}"
+        assert finding.hint == f"orchestrator --as ACTOR retention adopt {SCHEDULE}"
         # A rule of the site's own adds to the law and does not stand in for it.
         local_schedule(lab)
         adopt(site, "own-rule")
