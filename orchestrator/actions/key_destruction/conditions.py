@@ -133,8 +133,8 @@ def demand_approval(site: Site, one: Destruction) -> None:
     if site.clock.now() - one.decided_at > APPROVAL_LASTS:
         raise RefusedError(
             f"destruction {one.id}: the approval is out of date",
-            hint=f"orchestrator --as ACTOR key destroy refuse {one.id} --reason TEXT, and propose "
-            "it again",
+            hint=f"refuse it, then propose it again: orchestrator --as ACTOR key destroy refuse "
+            f"{one.id} --reason TEXT",
         )
 
 
