@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -234,9 +235,9 @@ def _finding(text: str) -> str:
     if text != "-":
         return text
     try:
-        return click.get_text_stream("stdin", encoding="utf-8").read(65_536)
+        return sys.stdin.read(65_536)
     except UnicodeDecodeError:
-        raise UsageError("the finding is not UTF-8 text") from None
+        raise UsageError("the finding is no text that can be read") from None
 
 
 @retention.command()
@@ -288,5 +289,5 @@ def withdraw(invocation: Invocation, determination: str) -> None:
     for name in found.disposals:
         render.say(
             f"disposal {name} has begun with it; to keep what is left: "
-            f"orchestrator hold place --study {found.study} --matter TEXT --reason TEXT"
+            f"orchestrator --as ACTOR hold place --study {found.study} --matter TEXT --reason TEXT"
         )

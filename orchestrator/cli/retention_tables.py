@@ -38,7 +38,7 @@ def remarks(found: Listing) -> list[str]:
     if majority.version not in (None, majority.offered):
         lines.append(
             f"ages of majority: {majority.version} is adopted, {majority.offered} is newer: "
-            "orchestrator retention adopt majority"
+            "orchestrator --as ACTOR retention adopt majority"
         )
     lines += [f"fault: {fault}" for one in found.faulty for fault in one.faults]
     lines += [f"nothing is decided: {fault}" for fault in found.changes]
@@ -51,7 +51,7 @@ def remarks(found: Listing) -> list[str]:
 def _offer(names: tuple[str, ...]) -> str:
     if not names:
         return "none ships for it: write one, docs/retention.md says how"
-    return f"orchestrator retention adopt {names[0]}"
+    return f"orchestrator --as ACTOR retention adopt {names[0]}"
 
 
 def show_rule(one: dict[str, Any]) -> None:
@@ -174,6 +174,13 @@ def show_explained(one: dict[str, Any]) -> None:
             f"{settled['meaning']}"
         )
         render.say(f"  what counts: {settled['counts']}")
+    for idle in one["not_counting"]:
+        why = {
+            "asked": "another person must confirm it",
+            "lapsed": "what it was about has changed",
+            "unrecorded": "the ledger does not know that it was made",
+        }[idle["state"]]
+        render.say(f"{idle['determination']} about {idle['doubt']} does not count: {why}")
     if one["components"]:
         render.table(
             ["", "period", "from", "over on", "rule", "citation"],

@@ -44,6 +44,9 @@ KeepReason = Literal["period_runs", "on_hold", "permanent_class", "indefinite_pe
 
 Verdict = Literal["keep", "dispose", "review"]
 
+OLDEST_BELIEVED = dt.date(1980, 1, 1)
+"""Images of a digital store that say they are older have a wrong date, or were films."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settlement:

@@ -23,13 +23,10 @@ from orchestrator.retention.dates import NEVER, UNKNOWN
 from orchestrator.retention.holds_index import HoldsIndex
 from orchestrator.retention.periods import Longest, Part
 from orchestrator.retention.schedule import Policy
-from orchestrator.retention.study import ReviewReason, Winner
+from orchestrator.retention.study import OLDEST_BELIEVED, ReviewReason, Winner
 
 if TYPE_CHECKING:
     from orchestrator.retention.columns import Bits, Flags
-
-OLDEST_BELIEVED = dt.date(1980, 1, 1)
-"""Images of a digital store that say they are older have a wrong date."""
 
 Trace = Callable[[Part], None]
 

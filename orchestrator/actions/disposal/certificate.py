@@ -22,7 +22,6 @@ from orchestrator.errors import RefusedError
 if TYPE_CHECKING:
     from sqlmodel import Session
 
-    from orchestrator.catalog.determination_tables import Determination
     from orchestrator.certificates.details import CopyDisposal, Rule, Series
     from orchestrator.certificates.parts import Basis, Part, Person, Verification
     from orchestrator.certificates.record import RecordDisposal
@@ -69,7 +68,9 @@ def act_of(site: Site, name: str) -> RecordDisposal:
         holds_checked_at=cast("datetime", row.holds_checked_at or row.executed_at),
         holds_found=held,
         copies=tuple(_copies(copies, labels)),
-        verification=_verification(copies, labels, settled, held=held, withheld=len(withheld)),
+        verification=_verification(
+            copies, labels, rests_on.sentences(row), held=held, withheld=len(withheld)
+        ),
         persons=tuple(_persons(site, row, copies)),
         not_claimed=(
             *((_ATTESTED,) if any(_basis(one) == "attested" for one in copies) else ()),
@@ -191,7 +192,7 @@ def _is_closed(one: DisposalCopy) -> bool:
 def _verification(
     copies: Sequence[DisposalCopy],
     labels: dict[str, str],
-    settled: Sequence[Determination],
+    settled: Sequence[str],
     *,
     held: int,
     withheld: int,
@@ -200,10 +201,10 @@ def _verification(
 
     attested = [one for one in copies if _basis(one) == "attested"]
     closed = [one for one in attested if _is_closed(one)]
-    every = "every place" if not closed else "every place but those that are attested"
+    apart = ", former places apart," if closed else ""
     how = (
-        f"{every} that may hold the records was looked at after the work, by listing and by "
-        "content, and none of them was found"
+        f"every place that may hold the records{apart} was looked at after the work, by listing "
+        "and by content, and none of them was found"
     )
     findings = []
     if attested:
@@ -222,8 +223,6 @@ def _verification(
         findings.append(
             f"Left out of the proposed batch and kept: {withheld}, of these on hold: {held}."
         )
-    if settled:
-        findings.append(rests_on.sentence(settled))
     return Verification(
         basis="measured",
         result="verified",
@@ -235,7 +234,7 @@ def _verification(
         at=max(
             one.proved_at for one in copies if one.proved_at is not None and not _is_closed(one)
         ),
-        findings=tuple(findings),
+        findings=(*findings, *settled),
     )
 
 

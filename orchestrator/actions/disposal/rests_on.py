@@ -31,13 +31,16 @@ def ids_of(studies: Iterable[StudyFacts]) -> list[str]:
     return sorted({one.determination for facts in studies for one in facts.settled})
 
 
-def rows_of(session: Session, disposal: Disposal) -> list[Determination]:
-    """Return the determinations on which a disposal rests.
+def known(disposal: Disposal) -> list[str]:
+    """Return the ids of the determinations on which a disposal rests."""
+    return [str(one) for one in disposal.plan.get(PLAN, ())]
 
-    Raises:
-        NotFoundError: The catalog has lost one.
-    """
-    return [determinations.get(session, name) for name in disposal.plan.get(PLAN, ())]
+
+def rows_of(session: Session, disposal: Disposal) -> list[Determination]:
+    """Return those of them that the catalog has; one that is made anew may have lost some."""
+    wanted = set(known(disposal))
+    rows = determinations.listing(session) if wanted else ()
+    return [row for row in rows if row.id in wanted]
 
 
 def in_words(ids: Sequence[str]) -> str:
@@ -47,12 +50,13 @@ def in_words(ids: Sequence[str]) -> str:
     return f"{len(ids)} determination{'' if len(ids) == 1 else 's'}: {named}{more}"
 
 
-def sentence(rows: Sequence[Determination]) -> str:
-    """Say by whose findings records were due."""
-    return (
-        "Doubts about records were settled by two persons each before they were due: "
-        f"{in_words([row.id for row in rows])}."
-    )
+def sentences(disposal: Disposal) -> tuple[str, ...]:
+    """Say by whose findings records were due, if any were."""
+    ids = known(disposal)
+    if not ids:
+        return ()
+    words = "Doubts about records were settled by two persons each before they were due"
+    return (f"{words}: {in_words(ids)}.",)
 
 
 def evidence(site: Site, disposal: Disposal, rows: Sequence[Determination]) -> dict[str, str]:
@@ -65,7 +69,8 @@ def evidence(site: Site, disposal: Disposal, rows: Sequence[Determination]) -> d
     """
     from orchestrator.actions.certificates.files import keep_evidence
 
-    if not rows:
+    ids = known(disposal)
+    if not ids:
         return {}
     settled = [
         {
@@ -79,5 +84,6 @@ def evidence(site: Site, disposal: Disposal, rows: Sequence[Determination]) -> d
         }
         for row in rows
     ]
-    content = canonical.encode({"disposal": disposal.id, "determinations": settled})
+    found = {"disposal": disposal.id, "rests_on": ids, "determinations": settled}
+    content = canonical.encode(found)
     return {"determinations": keep_evidence(site, content)}

@@ -177,7 +177,7 @@ def _facts(site: Site, batch: Batch, studies: list[DisposalStudy]) -> Iterator[t
         yield "Holds checked", _instant(site, row.holds_checked_at)
     if row.notice:
         yield "Notice given", row.notice
-    settled = row.plan.get(rests_on.PLAN)
+    settled = rests_on.known(row)
     if settled:
         yield "Doubts settled by two persons", rests_on.in_words(settled)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.actions.retention.decisions import today_at
+from orchestrator.actions.retention.findings import Found, found_of
 from orchestrator.actions.retention.plan import decision_values, rule_values
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
+from orchestrator.catalog import determinations as rows
 from orchestrator.retention.study import Component, Decision, StudyFacts
+
+_IDLE = ("asked", "lapsed", "unrecorded")
+"""States of findings that would count if something were done about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,14 @@ class Explained:
         facts: What is known of it.
         decision: What may become of it.
         components: Every period that applies, the one that ends last first.
+        not_counting: Findings about it that do not count: nobody has confirmed them, or what they
+            were about has changed.
     """
 
     facts: StudyFacts
     decision: Decision
     components: list[Component]
+    not_counting: list[Found] = field(default_factory=list)
 
     def wins(self, one: Component) -> bool:
         """Say whether a period is the one that decides."""
@@ -56,8 +64,12 @@ def explain(site: Site, study: str) -> list[Explained]:
             Explained(facts, *explained(facts, policy, holds, today))
             for facts in study_facts(site, session, studies=[study])
         ]
+        about = rows.listing(session, study=study)
+        idle = [one for one in found_of(site, session, about) if one.state in _IDLE]
     if not found:
         raise no_such_study(site, study)
+    for one in found:
+        one.not_counting.extend(idle)
     return found
 
 
@@ -73,6 +85,10 @@ def explained_values(one: Explained) -> dict[str, Any]:
         settled["counts"] = SETTLEABLE[settled["doubt"]].counts
     return {
         **values,
+        "not_counting": [
+            {"doubt": it.doubt, "determination": it.determination, "state": it.state}
+            for it in one.not_counting
+        ],
         "words": VERDICTS[one.decision.verdict],
         "explained": [
             {"reason": reason, "meaning": words.meaning, "next_step": words.next_step or None}

@@ -32,8 +32,7 @@ from orchestrator.catalog.study_facts import Image, images, images_of_patients
 from orchestrator.dicom.dates import parse_date
 from orchestrator.retention.determination import SETTLEABLE
 from orchestrator.retention.patient_id import normal_name
-from orchestrator.retention.study import ReviewReason
-from orchestrator.retention.verdicts import OLDEST_BELIEVED
+from orchestrator.retention.study import OLDEST_BELIEVED, ReviewReason
 
 if TYPE_CHECKING:
     from sqlmodel import Session

@@ -14,6 +14,7 @@ from orchestrator.actions.ledger.record import Event
 from orchestrator.actions.retention import determine as acts
 from orchestrator.actions.retention.adopt import adopt
 from orchestrator.actions.retention.decisions import decisions
+from orchestrator.actions.retention.explain import explain
 from orchestrator.actions.retention.findings import Found, listing
 from orchestrator.actions.retention.patients import import_patients
 from orchestrator.catalog import determinations as rows
@@ -145,6 +146,8 @@ def test_a_finding_of_two_people_counts_until_what_raised_the_doubt_changes(
     assert verdict(site) == ("review", (doubt,))
     assert decided(site)[0].settled == ()
     assert [one.state for one in listing(site.site)] == ["lapsed"]
+    (explained,) = explain(site.site, key(site, 1))
+    assert [(one.determination, one.state) for one in explained.not_counting] == [(name, "lapsed")]
 
 
 def test_a_lost_file_is_settled_once_it_is_gone_and_not_before(site: Clinic) -> None:
