@@ -63,11 +63,11 @@ def note(site: Site, session: Session, name: str) -> None:
     spot = spot_of(site.copy_config(name))
     if spot is None:
         return
-    places.gate(session)
     now = site.clock.now()
     row = _mine(session, spot)
     if row is None:
-        row = _new(spot, now)
+        places.gate(session)  # somebody else may be adding it
+        row = _mine(session, spot) or _new(spot, now)
     row.last_seen = max(now, row.last_seen)
     row.identity = spot.identity if row.identity is None else row.identity
     row.volume = spot.volume if row.volume is None else row.volume

@@ -154,7 +154,7 @@ def test_a_copied_folder_keeps_a_disposal_open_until_two_people_have_closed_it(
     assert (batch.row.state, left(batch)) == ("complete", [])
     (told,) = (one for one in batch.copies if one.place == name)
     assert (told.state, told.proved_at) == ("attested", None)
-    assert told.detail == "attested: emptied, said privacy and dentist"
+    assert told.detail == "attested: emptied, said P. Rivacy and D. Entist"
     with acting(lab, "privacy") as site:
         found, record = certify.get(site, str(batch.row.certificate))
         assert verify(site, found.pdf).verdict == "valid"
@@ -162,7 +162,7 @@ def test_a_copied_folder_keeps_a_disposal_open_until_two_people_have_closed_it(
     (copy,) = (one for one in record["act"]["copies"] if "former place" in one["copy"])
     assert (copy["copy"], copy["basis"]) == (f"disk, former place {name}", "attested")
     assert (copy["proved_at"], copy["media"]) == (None, [])
-    assert "as stated by privacy and dentist; not observed" in copy["technique"]
+    assert "as stated by P. Rivacy and D. Entist; not observed" in copy["technique"]
     parts = {(one["part"], one["actor"]) for one in record["act"]["persons"]}
     assert {("recorded", "privacy"), ("concurred", "dentist")} <= parts
     kinds = [one["type"] for one in lab.ask("ledger", "list")["entries"]]

@@ -146,11 +146,12 @@ def test_media_have_a_register_of_their_own() -> None:
 
 
 def test_a_closed_place_is_attested_with_who_and_when_and_never_measured() -> None:
-    seen = judging.closed(row(asked_by="it", closed_by="privacy"), NOW, "emptied")
+    closed = row(asked_by="it", closed_by="privacy", how="emptied")
+    seen = judging.closed(closed, NOW, day=NOW.date(), by="I. T. and P. Rivacy")
     assert (seen.state, seen.at) == ("absent", NOW)
     assert seen.evidence["basis"] == "attested"
     assert (seen.evidence["asked_by"], seen.evidence["by"]) == ("it", "privacy")
     assert seen.evidence["technique"] == (
-        "emptied by 2026-11-22, as stated by it and privacy; not observed"
+        "emptied by 2026-11-22, as stated by I. T. and P. Rivacy; not observed"
     )
-    assert seen.detail == "attested: emptied, said it and privacy"
+    assert seen.detail == "attested: emptied, said I. T. and P. Rivacy"
