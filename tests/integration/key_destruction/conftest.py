@@ -58,6 +58,7 @@ def replaced(make_site: MakeSite, replaced_template: Path) -> Replaced:
         if is_plain and replaced_template.exists():
             shutil.rmtree(site.folder)
             shutil.copytree(replaced_template, site.folder, symlinks=True)
+            site.moved_in()
             return site
         site.ask("backup")
         rename_store(site)
