@@ -135,7 +135,7 @@ def test_extension_that_was_killed_goes_on_where_it_was(
     before = ends(site, object_lock_server)
     site.write(more="[targets]\nextend_below = 0.999999\n")
     time.sleep(4)  # a millionth of 35 days is 3 seconds: before that no lock is due
-    process = site.start("bucket", "extend", "vault")
+    process = site.start("bucket", "extend", "vault", warm=True)
     wait_for(lambda: ends(site, object_lock_server) != before, pause_s=0)
     kill_group(process)
     left = ends(site, object_lock_server)

@@ -126,7 +126,7 @@ def test_two_daemons_at_once_claim_each_slot_once(make_site: MakeSite) -> None:
     site = make_site()
     only(site, **{f"job-{n}": f'action = "status"\nschedule = "{n} * * * *"\n' for n in range(6)})
     (site.folder / "jobs/nightly.toml").write_text(nightly())
-    both = [site.start("daemon", "--once") for _ in range(2)]
+    both = [site.start("daemon", "--once", warm=True) for _ in range(2)]
     answers = [json.loads(process.communicate(timeout=120)[0]) for process in both]
     ran = [job["job"] for answer in answers for job in answer["jobs"]]
     assert sorted(ran) == [*(f"job-{n}" for n in range(6)), "nightly"]

@@ -164,7 +164,7 @@ def test_what_a_killed_run_left_goes_at_the_next_rotation(make_site: MakeSite) -
     with (site.images / "big.bin").open("wb") as stream:
         for _ in range(120):
             stream.write(os.urandom(1 << 20))
-    process = site.start("backup")
+    process = site.start("backup", warm=True)
     wait_for(lambda: committed_snapshots(site))
     kill_group(process)
     for pid in site.restic_processes():
@@ -213,7 +213,7 @@ def test_prune_that_was_cut_off_is_finished_and_is_no_damage(make_site: MakeSite
 def test_kill_during_a_prune_converges(make_site: MakeSite) -> None:
     site = make_site(more=policy(1, 1))
     nights(site, 4)
-    process = site.start("rotate", "--execute")
+    process = site.start("rotate", "--execute", warm=True)
     wait_for(lambda: [p for p in site.restic_processes() if is_prune(p)], pause_s=0.001)
     kill_group(process)
     for pid in site.restic_processes():

@@ -95,7 +95,7 @@ def test_medium_pulled_out_while_writing(make_site: MakeSite) -> None:
     site.ask("backup")
     before = set(tree(site.on_medium))
     _add_images(site, 25)
-    process = site.start("backup")
+    process = site.start("backup", warm=True)
     wait_for(lambda: set(_names(site.on_medium)) - before, pause_s=0.001)
     site.medium.unmount(lazily=True)
     out, err = process.communicate(timeout=60)

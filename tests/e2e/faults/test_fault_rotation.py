@@ -24,7 +24,7 @@ minimum = 2
 def _kill_while_removing(site: LabSite) -> None:
     """Kill the rotation and its restic as soon as the first snapshot is gone."""
     before = set(os.listdir(site.primary / "snapshots"))
-    process = site.start("rotate", "--execute")
+    process = site.start("rotate", "--execute", warm=True)
     wait_for(lambda: before - set(os.listdir(site.primary / "snapshots")), pause_s=0.0005)
     process.kill()
     for pid in site.restic_processes():

@@ -22,13 +22,13 @@ def _first_restic(site: LabSite) -> int:
 
 def test_second_run_exits_11_and_names_the_first(make_site: MakeSite) -> None:
     site = make_site()
-    first = site.start("backup")
+    first = site.start("backup", warm=True)
     restic = _first_restic(site)
     os.kill(restic, signal.SIGSTOP)
     try:
         (row,) = site.runs("backup")
         others = [
-            site.start(*words)
+            site.start(*words, warm=True)
             for words in (("backup",), ("replicate",), ("rotate", "--execute"), ("backup", STORE))
         ]
         for other in others:
@@ -47,7 +47,7 @@ def test_second_run_exits_11_and_names_the_first(make_site: MakeSite) -> None:
 
 def test_unfinished_run_is_closed_as_interrupted(make_site: MakeSite) -> None:
     site = make_site()
-    first = site.start("backup")
+    first = site.start("backup", warm=True)
     restic = _first_restic(site)
     wait_for(lambda: list(site.state.glob(f"engines/{STORE}/child-{restic}.json")), pause_s=0.001)
     os.kill(restic, signal.SIGSTOP)  # an engine that outlives its orchestrator, and hangs
@@ -73,7 +73,7 @@ def test_unfinished_run_is_closed_as_interrupted(make_site: MakeSite) -> None:
 def test_half_written_lock_of_a_killed_engine_is_cleared_away(make_site: MakeSite) -> None:
     site = make_site()
     left = site.primary / "locks" / f"{'ab' * 32}-tmp-123456"
-    process = site.start("backup")
+    process = site.start("backup", warm=True)
     _first_restic(site)
     process.kill()
     process.communicate()

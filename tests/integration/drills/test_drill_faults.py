@@ -206,7 +206,7 @@ def test_a_drill_killed_while_restic_restores_is_cleared_by_the_next_one(site: L
 def test_drills_killed_at_any_moment_are_recorded_and_cleared(site: LabSite) -> None:
     draw = random.Random(SEED)
     for moment in draw.sample(range(4), k=3):
-        process = site.start("drill", "run", STORE)
+        process = site.start("drill", "run", STORE, warm=True)
         while progress_of(site, process) < moment:
             time.sleep(0.001)
         kill_group(process)
