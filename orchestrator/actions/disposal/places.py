@@ -128,8 +128,9 @@ def drop_covered(site: Site, session: Session, disposal: str) -> None:
             place = register.find(session, row.medium)
             is_covered = place is not None and place.closed_at is None and place.id not in open_ones
         else:
-            is_unnamed = row.copy_ not in site.config.copies and not row.medium
-            is_covered = is_unnamed and row.copy_ in registered
+            now = site.config.copies.get(row.copy_)
+            is_nowhere = row.copy_ != LIVE and (now is None or isinstance(now, OfflineCopy))
+            is_covered = is_nowhere and not row.medium and row.copy_ in registered
         if is_covered:
             disposals.drop_copy(session, CopyKey.of(row))
 
