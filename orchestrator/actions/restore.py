@@ -16,6 +16,7 @@ from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.restore_from import (
     candidates,
     choose_snapshot,
+    demand_held,
     drop_folders_of,
     prepare_target,
 )
@@ -185,6 +186,8 @@ class _RestoreWork:
     def _choose(self, engine: Repository) -> tuple[str, str] | None:
         """Return the ids of the data snapshot and of its manifest."""
         if self._row is not None:
+            if self._wish.copy is not None:  # which was asked for, whatever is known of it
+                demand_held(self._site, self._opened, self._row)
             return self._row.id, self._manifest_id(engine, self._row)
         wish, at = self._wish, self._wish.as_of
         assert at is not None  # noqa: S101 - there is a row otherwise

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.places import open_copy
+from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, snapshots
 from orchestrator.errors import NotFoundError, OrchestratorError, RefusedError
@@ -142,6 +142,52 @@ def candidates(
                 continue
             if held:
                 yield name
+
+
+def demand_held(site: Site, opened: OpenCopy, row: Snapshot) -> None:
+    """Refuse a copy that does not hold a snapshot, and say what it holds instead.
+
+    A medium that was away is older than the catalog; one that a lost catalog had written is newer.
+
+    Args:
+        site: The site.
+        opened: The copy.
+        row: The snapshot.
+
+    Raises:
+        NotFoundError: It does not hold it.
+        OrchestratorError: It cannot be listed.
+    """
+    held: set[str] = set()
+    for stored in opened.place.list():  # snapshots come before what is long
+        if stored.file.kind in ("index", "data"):
+            break
+        if stored.file.kind == "snapshots":
+            held.add(stored.file.name)
+    if row.id in held:
+        return
+    with site.catalog.reading() as session:
+        known = snapshots.of_store(
+            session, None, kind=None, repository_id=row.repository_id, forgotten=True
+        )
+    newest = next((one for one in known if one.id in held and one.kind == "data"), None)
+    strange = held - {one.id for one in known}
+    label = f", medium {opened.label}" if opened.label else ""
+    words = f"copy {opened.name}{label}: it does not hold snapshot {row.id[:8]}"
+    if strange:
+        raise NotFoundError(
+            f"{words}; it holds {len(strange)} that the catalog does not know",
+            hint=f"what the copy knows: orchestrator catalog rebuild --copy {opened.name}; without "
+            f"the catalog: orchestrator restore {row.store} --to DIR --copy {opened.name} --as-of "
+            "TIME",
+        )
+    if newest is None:
+        raise NotFoundError(f"{words}, nor any other", hint=f"orchestrator replicate {opened.name}")
+    raise NotFoundError(
+        f"{words}; the newest it holds is {newest.id[:8]} of {newest.at:%Y-%m-%d %H:%M} UTC",
+        hint=f"orchestrator restore {row.store} --to DIR --copy {opened.name} --snapshot "
+        f"{newest.id[:8]}; or bring it up to date: orchestrator replicate {opened.name}",
+    )
 
 
 def _there(site: Site, repository: RepositoryRow) -> Iterator[str]:

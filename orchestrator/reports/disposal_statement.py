@@ -19,7 +19,7 @@ NOT_SAID = (
     "That the disposal is finished. It is finished when no place is left above, and a certificate "
     "is issued then.",
     "Clear, Purge or Destroy of any medium: records are removed from places that stay in use.",
-    "That a day named as an end will be kept: it is the earliest by what is known now.",
+    "That a day named above will be kept: it is what is known now.",
     "Anything about copies that people, other systems or other organizations have made.",
 )
 
