@@ -102,9 +102,10 @@ def _act(session: Session, one: Told, event: str, state: str) -> None:
         note=NOTE,
     )
     row = media.record(session, act, state=state)
-    # A sanitization counts only if it ended after the medium was last here.
-    if row.last_seen is None or row.last_seen < act.at:
-        row.last_seen = act.at
+    # A sanitization counts only if it ended after the medium was last here, by whole seconds.
+    seen = act.at.replace(microsecond=0)
+    if row.last_seen is None or row.last_seen < seen:
+        row.last_seen = seen
         session.add(row)
         session.flush()
 
