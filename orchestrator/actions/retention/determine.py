@@ -210,6 +210,7 @@ class _Acts:
         about_this = [row for row in asked if row.facts == facts]
         for row in about_this:
             if not are_one_person(self._site, row.asked_by, self._site.actor):
+                self._demand_still_there(row)
                 return row, [self._confirmed(row, finding)]
         for row in about_this:
             raise RefusedError(
@@ -229,6 +230,16 @@ class _Acts:
                 hint=f"orchestrator retention explain {row.study_key}",
             )
         return events.made(row)
+
+    def _demand_still_there(self, row: Determination) -> None:
+        """Refuse to confirm somebody who cannot be told from the one who confirms any more."""
+        asker = self._site.config.actors.get(row.asked_by)
+        if asker is None or "compliance" not in asker.roles:
+            raise RefusedError(
+                f"{row.id}: {row.asked_by}, who has found this, is no person of compliance in the "
+                "site file any more; withdraw it, and let another one find it",
+                hint=f"orchestrator --as ACTOR retention withdraw {row.id}",
+            )
 
     def _confirmed(self, row: Determination, finding: str) -> Event:
         row.made_by, row.made_at = self._site.actor, self._site.clock.now()

@@ -243,6 +243,25 @@ def test_two_different_people_are_needed_the_first_of_compliance(site: Clinic) -
         act(site, "it", "no_usable_date")
 
 
+@pytest.mark.parametrize("roles", [None, frozenset({"operator"})])
+def test_whoever_has_left_is_confirmed_by_nobody(
+    site: Clinic, roles: frozenset[str] | None
+) -> None:
+    """The same person may stand in the site file under another key and name by now."""
+    site.has([old(1, 1), undated(1, 2)])
+    name = act(site, "privacy", "no_usable_date").determination
+    actors = dict(site.site.config.actors)
+    gone = actors.pop("privacy")
+    if roles is not None:
+        actors["privacy"] = dataclasses.replace(gone, roles=roles)
+    actors["again"] = dataclasses.replace(gone, key="again", name="R. Again")
+    site.site.config = dataclasses.replace(site.site.config, actors=actors)
+    with pytest.raises(RefusedError, match="any more; withdraw it"):
+        act(site, "again", "no_usable_date")
+    acts.withdraw(site.site, name)
+    assert act(site, "again", "no_usable_date").state == "asked"
+
+
 @pytest.mark.parametrize("finding", ["", "  \n", "x" * 2001])
 def test_a_finding_says_something(site: Clinic, finding: str) -> None:
     site.has([old(1, 1), undated(1, 2)])
