@@ -35,7 +35,7 @@ test: ## everything CI asks for: lint, types, tests on real servers
 	@deploy/lab/install-packages.sh test
 	@$(MAKE) lint types
 	@deploy/lab/get-restic.sh --both >/dev/null
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 nightly: ## sanitize emulated drives in QEMU; needs no kernel but Debian's, which it fetches
 	@deploy/lab/install-packages.sh nightly

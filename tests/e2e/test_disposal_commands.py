@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.due_studies import NEW, OLD, prepare
-from tests.support.site import PROGRAM, STORE, LabSite, MakeSite, wait_for
+from tests.support.site import STORE, LabSite, MakeSite, wait_for
+from tests.support.warm import shared
 
 MORE = '[retention]\nquarantine = "1s"\n'
 
@@ -23,10 +23,9 @@ def site(make_site: MakeSite) -> LabSite:
 
 def printed(site: LabSite, *words: str) -> str:
     """Return what people see of a command."""
-    done = subprocess.run(
-        [PROGRAM, *words], env=site.env, capture_output=True, text=True, check=True
-    )
-    return done.stdout + done.stderr
+    code, out, err = shared().run(words, site.env, site.folder)
+    assert code == 0, err
+    return (out + err).decode()
 
 
 def names_of_patients(site: LabSite, text: str) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from orchestrator.actions.lock import StoreLock
 from tests.support.postgres import CatalogUrl, postgres_server, postgres_url
 from tests.support.site import LabSite, MakeSite, Values
@@ -21,6 +23,7 @@ class _Text(Values):
         return super().text().replace('catalog = "sqlite"', catalog)
 
 
+@pytest.mark.slow
 def test_site_lives_in_postgresql(
     make_site: MakeSite, postgres_url: CatalogUrl, tmp_path: Path
 ) -> None:

@@ -240,6 +240,7 @@ def clean(identities: dict[str, set[str]], contents: Iterable[tuple[str, bytes]]
     return number
 
 
+@pytest.mark.slow
 def test_the_search_finds_what_is_there(
     gathered: Gathered, identities: dict[str, set[str]], tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def device(make_raw: MakeRaw) -> str:
     return make_raw()
 
 
+@pytest.mark.slow
 def test_overwrite_goes_from_proposal_to_certificate(make_site: MakeSite, device: str) -> None:
     site = make_site(more=TWIN)
     probed = site.ask("sanitize", "probe", device)

@@ -94,6 +94,7 @@ def site(lab: LabSite) -> Iterator[Site]:
         yield opened
 
 
+@pytest.mark.slow
 def test_a_device_that_is_gone_is_not_worked_on(site: Site, tmp_path: Path) -> None:
     image = tmp_path / "gone.img"
     image.write_bytes(os.urandom(SIZE))

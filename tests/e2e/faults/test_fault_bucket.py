@@ -88,6 +88,7 @@ def _back_up_badly(site: LabSite, words: str) -> dict[str, Any]:
     return dict(vault)
 
 
+@pytest.mark.slow
 def test_failing_bucket_is_said_and_made_up_for(
     make_site: MakeSite, object_lock_server: ObjectLockServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

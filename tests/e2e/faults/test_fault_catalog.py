@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.restic import tree
 from tests.support.site import STORE, Ended, LabSite, MakeSite
 
@@ -56,6 +58,7 @@ def test_every_command_says_that_the_catalog_is_lost(make_site: MakeSite, tmp_pa
     assert not (site.state / "catalog.sqlite").exists(), "nothing makes an empty one in its place"
 
 
+@pytest.mark.slow
 def test_catalog_is_rebuilt_from_any_copy(make_site: MakeSite, tmp_path: Path) -> None:
     site = make_site(medium=True, vault=True)
     site.ask("backup")

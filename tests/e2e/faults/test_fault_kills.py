@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator.actions import check as checking
 from orchestrator.actions import restore as restoring
 from orchestrator.actions.backup import back_up
@@ -47,6 +49,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.slow
 def test_kill_at_any_moment_costs_nothing(make_site: MakeSite, tmp_path: Path) -> None:
     drawn = seed("FAULT_SEED")
     print(f"FAULT_SEED={drawn} FAULT_ROUNDS={ROUNDS}")

@@ -125,6 +125,7 @@ def _demand_all_gone(lab: LabSite) -> None:
     lab.run("check")
 
 
+@pytest.mark.slow
 def test_a_disposal_cut_off_at_every_step_in_turn_goes_on_each_time(ready: LabSite) -> None:
     for number, point in enumerate(POINTS):
         assert _cut_off(ready, point, is_first=number == 0), point[0]

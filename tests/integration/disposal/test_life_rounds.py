@@ -36,6 +36,7 @@ def worker() -> Iterator[Worker]:
         yield started
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(ROUNDS))
 def test_whatever_happens_in_whatever_order_no_harm_is_done(
     number: int, make_site: MakeSite, worker: Worker, request: pytest.FixtureRequest

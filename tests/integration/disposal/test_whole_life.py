@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator.actions.disposal.execute import execute
 from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.holds import place
@@ -98,6 +100,7 @@ def left(lab: LabSite) -> dict[str, Any]:
     return {one["copy"]: one for one in shown["copies"] if one["state"] != "absent"}
 
 
+@pytest.mark.slow
 def test_no_study_comes_back_and_none_is_certified_as_gone_before_it_is(
     due_site: Callable[..., LabSite], object_lock_server: ObjectLockServer, tmp_path: Path
 ) -> None:

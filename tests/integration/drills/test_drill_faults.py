@@ -131,6 +131,7 @@ def make(site: LabSite) -> DrillResult:
         return drill(opened, Wish(STORE))
 
 
+@pytest.mark.slow
 def test_no_fault_whatever_is_falsely_verified(lab: Lab) -> None:
     order = random.Random(SEED)
     names: list[str] = []
