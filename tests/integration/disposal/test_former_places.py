@@ -17,7 +17,7 @@ from orchestrator.actions.certificates.signer import certificate_path
 from orchestrator.actions.certificates.verify import verify
 from orchestrator.actions.disposal.execute import execute
 from orchestrator.actions.disposal.listing import Batch, Standing, show
-from orchestrator.actions.disposal.places import came_at, rows
+from orchestrator.actions.disposal.places import came_at, drop_covered, rows
 from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.statement import contents
 from orchestrator.actions.holds.witnessed import note_records
@@ -362,3 +362,21 @@ def test_the_last_medium_of_a_copy_taken_out_of_the_site_file_can_be_retired(
         retire(site, "red", note=None)
         with site.catalog.reading() as session:
             assert media.get(session, red.id).retired_at is not None
+
+
+def test_a_copy_that_goes_onto_media_leaves_the_folder_where_it_was_behind(lab: LabSite) -> None:
+    def media_of(site: Site, session: Session) -> set[str]:
+        drop_covered(site, session, BATCH)
+        for one in rows(site, session, BATCH, STORE):
+            disposals.put_copy(session, one)
+        return {one.medium for one in disposals.copies(session, BATCH) if one.copy_ == "second"}
+
+    with acting(lab, "it") as site, site.catalog.transaction() as session:
+        (place,) = register.listing(session, copy="second")
+        assert media_of(site, session) == {""}
+    lab.write(more=SOON + ROTATION.replace("rotation", "second"))
+    with acting(lab, "it") as site, site.catalog.transaction() as session:
+        assert media_of(site, session) == {place.id}
+    lab.write(more=SOON + SECOND)  # and back: it is looked at as the copy again
+    with acting(lab, "it") as site, site.catalog.transaction() as session:
+        assert media_of(site, session) == {""}
