@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,9 @@ from orchestrator.errors import AbsentCopyError, NotFoundError, RefusedError, Us
 
 if TYPE_CHECKING:
     from sqlmodel import Session
+
+CLOCK_SLACK = timedelta(minutes=5)
+"""What was seen later than so much after the present was seen by a wrong clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,7 @@ def listing(site: Site, *, retired: bool = False) -> list[MediumFacts]:
     with site.catalog.reading() as session:
         rows = media.of_copy(session, None, retired=retired)
     return [
-        MediumFacts(
-            row, connected.get(row.id), _is_overdue(row, now), custody.chain(site, row).gaps
-        )
+        MediumFacts(row, connected.get(row.id), is_overdue(row, now), custody.chain(site, row).gaps)
         for row in rows
     ]
 
@@ -289,8 +290,11 @@ def fresh(site: Site, medium: str, connected: Path | None) -> MediumFacts:
     with site.catalog.reading() as session:
         row = media.get(session, medium)
     gaps = custody.chain(site, row).gaps
-    return MediumFacts(row, connected, _is_overdue(row, site.clock.now()), gaps)
+    return MediumFacts(row, connected, is_overdue(row, site.clock.now()), gaps)
 
 
-def _is_overdue(row: Medium, now: datetime) -> bool:
-    return row.retired_at is None and row.due_at is not None and now > row.due_at
+def is_overdue(row: Medium, now: datetime) -> bool:
+    """Say whether a medium should be back; also if its day was set by a clock that was ahead."""
+    late = row.due_at is not None and now > row.due_at
+    is_dated_wrong = row.last_seen is not None and row.last_seen > now + CLOCK_SLACK
+    return row.retired_at is None and (late or is_dated_wrong)

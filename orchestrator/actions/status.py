@@ -17,6 +17,7 @@ from orchestrator.actions.drills.status import (
     warnings_of_store,
 )
 from orchestrator.actions.ledger.doctor import warnings_of_ledger
+from orchestrator.actions.media import is_overdue
 from orchestrator.actions.missed import Missed
 from orchestrator.actions.objectives import Objective, recovery_point, recovery_time
 from orchestrator.actions.place_register.doctor import warnings_of_places
@@ -31,6 +32,7 @@ from orchestrator.errors import ConfigError, DamageError, NotFoundError, Orchest
 if TYPE_CHECKING:
     from sqlmodel import Session
 
+    from orchestrator.catalog.copy_tables import Medium
     from orchestrator.catalog.tables import Run
 
 
@@ -151,10 +153,16 @@ def _overdue(site: Site, now: datetime) -> list[str]:
     with site.catalog.reading() as session:
         rows = media.of_copy(session)
     return [
-        f"copy {row.copy_}: medium {row.label} is overdue since {row.due_at:%Y-%m-%d %H:%M} UTC"
+        f"copy {row.copy_}: medium {row.label} {_why_overdue(row, now)}"
         for row in rows
-        if row.copy_ in site.config.copies and row.due_at is not None and now > row.due_at
+        if row.copy_ in site.config.copies and is_overdue(row, now)
     ]
+
+
+def _why_overdue(row: Medium, now: datetime) -> str:
+    if row.due_at is not None and now > row.due_at:
+        return f"is overdue since {row.due_at:%Y-%m-%d %H:%M} UTC"
+    return "was last here in the future: its day of return was set by a wrong clock; connect it"
 
 
 def _last_backup(session: Session, store: str) -> Run | None:
