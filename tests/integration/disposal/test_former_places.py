@@ -111,6 +111,7 @@ def snapshots(folder: Path) -> int:
     return len(list((folder / "xrays/snapshots").iterdir()))
 
 
+@pytest.mark.slow
 def test_a_copied_folder_keeps_a_disposal_open_until_two_people_have_closed_it(
     lab: LabSite,
 ) -> None:
@@ -248,6 +249,7 @@ def test_another_disk_at_the_same_path_leaves_the_first_one_behind_and_a_hold_ke
     assert settled(lab).row.state == "complete"
 
 
+@pytest.mark.slow
 def test_a_changed_prefix_of_a_bucket_keeps_a_disposal_open_while_versions_are_listed(
     make_site: MakeSite,
 ) -> None:
