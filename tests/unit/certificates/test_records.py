@@ -12,7 +12,12 @@ import pytest
 from orchestrator.certificates import closing, encoding, rules, schema, sections, wording
 from orchestrator.certificates.details import Held, HiddenArea
 from orchestrator.certificates.phrases import Zone
-from orchestrator.certificates.record import Act, document, subject_of
+from orchestrator.certificates.record import (
+    PASSWORD_DESTRUCTION,
+    Act,
+    document,
+    subject_of,
+)
 from orchestrator.errors import DamageError, EngineError, RefusedError, UsageError
 from tests.support import certificate_records as acts
 
@@ -221,8 +226,22 @@ def test_a_key_reaches_a_method_only_with_every_precondition_and_confirmation() 
     )
     good = acts.key_destruction(method="purge", preconditions=sure)
     rules.demand(good, record_of(good))
+    other = dataclasses.replace(good, technique=PASSWORD_DESTRUCTION)
+    assert "only a cryptographic erase" in refused(other)
+    plain = acts.key_destruction(technique=PASSWORD_DESTRUCTION)
+    rules.demand(plain, record_of(plain))
     assert "not every precondition" in refused(acts.key_destruction(method="purge"))
     assert "is not confirmed" in refused(dataclasses.replace(good, confirmed_at=None))
+
+
+def test_banner_of_a_destroyed_key_says_what_is_left() -> None:
+    made = acts.key_destruction()
+    shown = closing.banner("key_destruction", record_of(made)["act"])
+    assert (shown["tone"], shown["headline"]) == ("care", "Key destroyed, encrypted copies remain")
+    unsure = dataclasses.replace(made.verification, result="unverified")
+    doubtful = dataclasses.replace(made, verification=unsure, residual=())
+    shown = closing.banner("key_destruction", record_of(doubtful)["act"])
+    assert (shown["tone"], shown["headline"]) == ("care", "Not verified as a whole")
 
 
 def test_times_that_run_backwards_are_refused() -> None:
