@@ -10,15 +10,22 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
+from sqlmodel import Session
 
 from orchestrator.actions.retention.adopt import adopt
 from orchestrator.actions.retention.decisions import decisions
+from orchestrator.actions.retention.determined import Determined
+from orchestrator.actions.retention.facts import study_facts
+from orchestrator.actions.retention.grounds import grounds
 from orchestrator.actions.retention.patients import import_patients
 from orchestrator.actions.retention.policy import current_policy
+from orchestrator.catalog.determination_tables import Determination
 from orchestrator.manifest import ManifestEntry
+from orchestrator.retention.decide import decide
+from orchestrator.retention.determination import SETTLEABLE
 from orchestrator.retention.patient_id import is_phantom, is_placeholder, normal_name
 from orchestrator.retention.study import Decision, StudyFacts
 from tests.integration.patients.conftest import NOW, Clinic
@@ -399,3 +406,49 @@ def test_real_headers_go_when_the_clerk_lets_them(site: Clinic, seed: int) -> No
     fill(site, world)
     verdicts = compare(site, world, seed)
     assert verdicts["review"] > verdicts["keep"] + verdicts["dispose"] > 0, verdicts
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_findings_about_everything_change_nothing_but_reviews_and_no_date_to_an_earlier_one(
+    site: Clinic, seed: int
+) -> None:
+    fill(site, made(random.Random(seed)))
+    moved = 0
+    with site.site.catalog.reading() as session:
+        policy = current_policy(site.site, session)
+        before = list(study_facts(site.site, session))
+        after = list(study_facts(site.site, session, determined=everything(site, session, before)))
+    for one, other in zip(before, after, strict=True):
+        settled = {it.doubt for it in other.settled}
+        assert settled <= one.doubts & SETTLEABLE.keys() | {"date_before_1980"}
+        assert replace(other, settled=(), born=one.born) == one
+        assert one.born is None or (other.born or one.born) >= one.born
+        (ours,), (theirs,) = (decide([it], policy, [], NOW.date()) for it in (one, other))
+        assert ours.verdict in ("review", theirs.verdict)
+        assert ours.due is None or theirs.due is None or theirs.due >= ours.due
+        moved += ours.verdict != theirs.verdict
+    assert moved
+
+
+def everything(site: Clinic, session: Session, some: list[StudyFacts]) -> Determined:
+    """Settle every doubt about every study, as far as a finding can."""
+    found = grounds(site.site, session, {one.study for one in some})
+    return Determined(
+        site.site,
+        session,
+        [
+            Determination(
+                id=f"DET-{study}-{doubt}",
+                study_key=study,
+                doubt=doubt,
+                facts=digest,
+                asked_by="privacy",
+                asked_at=NOW,
+                finding_enc=b"",
+                made_by="it",
+                made_at=NOW,
+            )
+            for study, one in found.items()
+            for doubt, digest in one.digests.items()
+        ],
+    )
