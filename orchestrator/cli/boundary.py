@@ -102,11 +102,12 @@ def _tell(error: OrchestratorError, *, as_json: bool, debug: bool, name: str | N
 
 def _tell_usage(error: click.ClickException, *, as_json: bool, debug: bool) -> int:
     """Answer a command line that makes no sense; a group without a command gives its help."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "orchestrator"
     if not isinstance(error, click.exceptions.NoArgsIsHelpError):
-        usage = UsageError(error.format_message(), hint="orchestrator --help")
+        usage = UsageError(error.format_message(), hint=f"{path} --help")
         return _tell(usage, as_json=as_json, debug=debug)
     if as_json:
-        path = error.ctx.command_path if error.ctx is not None else "orchestrator"
         usage = UsageError(f"{path}: no command was given", hint=f"{path} --help")
         return _tell(usage, as_json=True, debug=debug)
     click.echo(error.format_message(), err=True)

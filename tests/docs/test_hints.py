@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import click
 import pytest
 
 from orchestrator.cli import command_tree
+from tests.support.site import PROGRAM
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted((ROOT / "orchestrator").rglob("*.py"))
@@ -159,3 +162,12 @@ def test_every_command_that_is_told_can_be_typed_as_it_stands() -> None:
     assert len(told) > 150, "they are found"
     wrong = [(where, words, why) for where, words in told if (why := fault(words)) is not None]
     assert wrong == []
+
+
+def test_who_leaves_something_out_is_sent_to_the_help_of_that_command() -> None:
+    for words in ("key unwrap", "bucket sweep", "disposal show"):
+        done = subprocess.run(
+            [PROGRAM, "--json", *words.split()], capture_output=True, text=True, check=False
+        )
+        hint = json.loads(done.stderr)["hint"]
+        assert (done.returncode, hint) == (2, f"orchestrator {words} --help")

@@ -154,7 +154,10 @@ class TestJsonDocuments:
 
     def test_status_gives_the_verdict_with_every_fact(self, site: LabSite) -> None:
         document = site.cli.ask("status")
-        agree(document, {"stores": [STATUS_STORE], "missed": list, "warnings": list})
+        agree(
+            document,
+            {"stores": [STATUS_STORE], "missed": list, "warnings": list, "disposals": list},
+        )
         (one,) = document["stores"]
         assert one["verdict"] == "met", one["reasons"]
         assert {c["copy"]: c["protected_until"] is not None for c in one["copies"]} == {
