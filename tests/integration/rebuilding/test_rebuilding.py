@@ -6,7 +6,9 @@ copy whose state is older than what happened.
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +30,7 @@ from orchestrator.actions.media import register
 from orchestrator.actions.retention.policy import current_policy
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, suppressions
-from orchestrator.errors import RefusedError
+from orchestrator.errors import DamageError, RefusedError
 from tests.integration.disposal.conftest import MORE, acting
 from tests.integration.disposal.executing import (
     BATCH,
@@ -65,6 +67,13 @@ keep_yearly = 0
 def suppressed(site: Site) -> frozenset[str]:
     with site.catalog.reading() as session:
         return suppressions.suppressed(session, STORE)
+
+
+def restic(lab: LabSite, site: Site, *words: str) -> None:
+    """Use plain restic on the primary, as whoever has the kit may."""
+    env = os.environ | {"RESTIC_PASSWORD": site.keyring.password(STORE).reveal()}
+    argv = [str(site.restic.path), "-r", str(lab.primary), "--no-cache", *words]
+    subprocess.run(argv, env=env, check=True, capture_output=True)
 
 
 def agrees(site: Site) -> list[str]:
@@ -240,6 +249,31 @@ def test_a_pack_that_was_lost_with_the_catalog_is_damage_and_no_rotation(
     pack.write_bytes(content)
     assert rebuilt(lab)["not_brought_back"] == []
     assert lab.ask("backup")["stores"][0]["outcome"] == "succeeded"
+
+
+def test_a_strangers_snapshot_stops_a_disposal_until_it_is_forgotten_by_hand(
+    due_site: Callable[..., LabSite],
+) -> None:
+    lab = due_site(more=SOON)
+    lab.run("backup")
+    approve_all(lab)
+    with acting(lab, "it") as site:
+        restic(lab, site, "backup", "--tag", "mine", str(lab.images / OLD[0].folder))
+        with pytest.raises(RefusedError, match="is of no run of this site"):
+            execute(site, BATCH, dry_run=False)
+        (stranger,) = primary(site).snapshots(tags=["mine"])
+        restic(lab, site, "forget", stranger.id)
+        with pytest.raises(DamageError, match="1 files are missing"):
+            resume(site, BATCH)
+
+    lab.ask("catalog", "rebuild", "--copy", "disk", "--rotated")
+
+    with acting(lab, "it") as site:
+        assert resume(site, BATCH).problems == []
+        assert traces(primary(site), OLD) == []
+        lab.run("backup")
+        assert settle(site) == []
+        assert batch_state(site) == "complete"
 
 
 def test_a_drill_and_its_signature_and_an_adoption_come_back_whole(
