@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import pkgutil
+import secrets
 import select
 import selectors
 import signal
@@ -272,6 +273,7 @@ def _be_the_command(wish: dict[str, Any], outcome: int, out: int, err: int) -> N
         time.tzset()
         os.chdir(wish["cwd"])
         sys.argv = ["orchestrator", *wish["words"]]
+        _be_a_process_of_its_own()
         code = _call(wish["words"])
     except BaseException:
         traceback.print_exc()
@@ -280,6 +282,14 @@ def _be_the_command(wish: dict[str, Any], outcome: int, out: int, err: int) -> N
             sys.stdout.flush()
             sys.stderr.flush()
         os._exit(code)
+
+
+def _be_a_process_of_its_own() -> None:
+    """Draw anew what a process draws when it imports a module: unfinished files are named so."""
+    from orchestrator.engines import transfer
+
+    assert len(transfer._PROCESS) == 16
+    transfer._PROCESS = secrets.token_hex(8)
 
 
 def _call(words: list[str]) -> int:
