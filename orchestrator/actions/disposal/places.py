@@ -178,7 +178,9 @@ def all_came(session: Session, disposal: str, store: str) -> datetime | None:
 def _former(site: Site, session: Session, store: str, came: datetime | None) -> Iterator[Place]:
     """Yield where copies are no more; one that was left before the studies came is passed over."""
     here = spots(site)
-    began = max(filter(None, (register.store_began(session, store), came)), default=None)
+    is_anew = records_begin(session, store) is not None  # it knows no snapshot of long ago
+    known = None if is_anew else register.store_began(session, store)
+    began = max(filter(None, (known, came)), default=None)
     for row in register.listing(session):
         state = standing.state_of(row, here)
         is_older = row.left_at is not None and began is not None and row.left_at < began

@@ -88,7 +88,7 @@ def close(site: Site, name: str, said: Said) -> PlaceFacts:
     seen = look(site, row)
 
     def change(session: Session, row: CopyPlace) -> list[Event]:
-        if seen.is_there:
+        if seen.is_there and not (seen.is_alias and said.how == "moved"):
             raise RefusedError(
                 f"place {row.id} of copy {row.copy_}: {seen.words}: it is not {said.how}",
                 hint=_LIST,
@@ -170,7 +170,7 @@ def _say(site: Site, session: Session, row: CopyPlace, said: Said, seen: Look) -
     now = site.clock.now()
     happened: list[Event] = []
     if row.left_at is None:  # nobody has noticed yet that the site file names another place
-        row.left_at = now
+        row.left_at = max(now, row.last_seen)
         happened.append(events.left(row))
     if said.sanitization is not None:
         said = Said(said.how, said.note, _proving(session, row, said.sanitization))
@@ -243,8 +243,8 @@ def _proving(session: Session, row: CopyPlace, name: str) -> str:
 def _removals(session: Session, row: CopyPlace, seen: Look, how: str) -> Iterator[guard.Removal]:
     """Yield what is given up by closing a place: every snapshot that may be there.
 
-    What was moved, and by its marker is where the copy is now, is given up only as far as the copy
-    lacks it.
+    What was moved, and by its marker or its versions is where the copy is now, is given up only as
+    far as the copy lacks it.
     """
     what = f"place {row.id} of copy {row.copy_}"
     for repository in repositories.of_store(session):
@@ -252,7 +252,7 @@ def _removals(session: Session, row: CopyPlace, seen: Look, how: str) -> Iterato
             session, repository.store, repository_id=repository.id, forgotten=True
         )
         names = {one.id for one in known if row.left_at is None or one.at <= row.left_at}
-        if how == "moved" and seen.is_moved:
+        if how == "moved" and (seen.is_moved or seen.is_alias):
             have = copies.inventory(session, (row.copy_, "", repository.id))
             names -= {one.name for one in have if one.kind == "snapshots"}
         elif row.identity is None or records_begin(session, repository.store) is not None:

@@ -21,6 +21,10 @@ from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.place_tables import CopyPlace
+    from orchestrator.engines.bucket.bucket import Bucket
+
+    Versions = set[tuple[str, str]]
+    """Key and id of each."""
 
 NOT_REACHED = "nobody could look"
 _ATTEMPTS = 2
@@ -34,11 +38,14 @@ class Look:
         is_there: Something of ours is there still.
         words: What was seen.
         is_moved: The very folder, by its marker, is where the copy is now, and not here any more.
+        is_alias: What is there is listed where the copy is now, version by version: one bucket
+            whose server has two names, or a mirror of it, which only people can tell.
     """
 
     is_there: bool
     words: str
     is_moved: bool = False
+    is_alias: bool = False
 
 
 def look(site: Site, row: CopyPlace) -> Look:
@@ -105,6 +112,9 @@ def _bucket(site: Site, row: CopyPlace) -> Look:
             continue
         if found is None:
             return Look(False, "the bucket does not exist")
+        if found and _is_alias(site, row, found, names):
+            words = "the same versions are listed there and where the copy is now"
+            return Look(True, words, is_alias=True)
         if found:
             return Look(True, "versions of repository files are listed there")
         return Look(False, "nothing of a repository is listed there")
@@ -123,8 +133,30 @@ def _credentials(site: Site, row: CopyPlace) -> list[ImmutableCopy]:
     return sorted(there, key=lambda copy: copy.name != row.copy_)
 
 
-def _listed(site: Site, copy: ImmutableCopy, row: CopyPlace, names: list[str]) -> bool | None:
-    """Say whether a repository has a version there; None if there is no such bucket."""
+def _is_alias(site: Site, row: CopyPlace, found: Versions, names: list[str]) -> bool:
+    copy = site.config.copies.get(row.copy_)
+    if not isinstance(copy, ImmutableCopy):
+        return False
+    if (copy.bucket, copy.prefix) != (row.address["bucket"], row.address["prefix"]):
+        return False
+    try:
+        with site.bucket(copy.name) as bucket:
+            return found <= _versions(bucket, names)
+    except OrchestratorError:
+        return False
+
+
+def _versions(bucket: Bucket, names: list[str]) -> Versions:
+    return {
+        (version.key, version.version_id)
+        for name in names
+        for version in bucket.versions(name)
+        if not version.is_marker
+    }
+
+
+def _listed(site: Site, copy: ImmutableCopy, row: CopyPlace, names: list[str]) -> Versions | None:
+    """Return the versions of repositories there; None if there is no such bucket."""
     from orchestrator.engines.bucket.bucket import Bucket
 
     with site.bucket(copy.name) as today:
@@ -139,4 +171,4 @@ def _listed(site: Site, copy: ImmutableCopy, row: CopyPlace, names: list[str]) -
     with Bucket(settings, site.clock) as bucket:
         if not bucket.facts().exists:
             return None
-        return any(not version.is_marker for name in names for version in bucket.versions(name))
+        return _versions(bucket, names)

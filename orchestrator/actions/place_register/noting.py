@@ -138,7 +138,7 @@ def _leave(site: Site, session: Session, here: CopyPlace, now: datetime) -> None
         copy = site.config.copies.get(row.copy_)
         is_elsewhere = row.copy_ == here.copy_ and row.id != here.id
         if row.left_at is None and (is_elsewhere or copy is None or isinstance(copy, OfflineCopy)):
-            row.left_at = now
+            row.left_at = max(now, row.last_seen)  # a clock set back makes nothing older
             places.save(session, row)
 
 

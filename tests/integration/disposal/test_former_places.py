@@ -102,6 +102,11 @@ def open_place(lab: LabSite, copy: str) -> PlaceFacts:
         return found
 
 
+def place_list(lab: LabSite) -> list[PlaceFacts]:
+    with acting(lab, "it") as site:
+        return standing.listing(site)
+
+
 def said(lab: LabSite, actor: str, place: str, how: str, note: str | None = NOTE) -> PlaceFacts:
     with acting(lab, actor) as site:
         return close(site, place, Said(how, note))
@@ -269,7 +274,17 @@ def test_a_changed_prefix_of_a_bucket_keeps_a_disposal_open_while_versions_are_l
     for how in ("moved", "emptied", "destroyed"):
         with pytest.raises(RefusedError, match="versions of repository files are listed there"):
             said(lab, "it", place.place, how)
-    lab.write()  # the line was a mistake: what is where it was before is looked at as the copy
+    with acting(lab, "it") as site:
+        endpoint = site.bucket_config("vault").endpoint
+    lab.write(endpoint=endpoint.replace("127.0.0.1", "localhost"))  # the same server
+    alias = {one.location: one for one in place_list(lab)}[place.location].place
+    with pytest.raises(RefusedError, match="the same versions are listed there and where the copy"):
+        said(lab, "it", alias, "emptied")
+    assert said(lab, "it", alias, "moved").state == "close_asked"
+    with acting(lab, "it") as site:
+        withdraw(site, alias)
+    # Both lines were a mistake: what is where it was before is looked at as the copy.
+    lab.write(endpoint=None)
     batch = settled(lab)
     assert {one.place for one in left(batch)} == {None, open_place(lab, "vault").place}
     assert open_place(lab, "vault").location.endswith("prefix anew")
@@ -336,6 +351,9 @@ def test_only_a_place_left_before_the_studies_came_is_passed_over(lab: LabSite) 
         assert rows_of(site, session) == late
         disposals.set_studies(session, BATCH, studies[:1], came_at=None)  # one is in doubt
         assert rows_of(site, session) == late | {"P-before-the-studies"}
+        latest = max(one for one in came.values() if one is not None)
+        disposals.set_studies(session, BATCH, studies, came_at=latest)
+        assert rows_of(site, session) == late
         (backup, *_) = [one.id for one in runs.recent(session, STORE, action="backup", limit=9)]
         note_records(site, session, STORE, backup)  # a catalog made anew
         assert {came_at(session, BATCH, STORE, key) for _, key in studies} == {None}
