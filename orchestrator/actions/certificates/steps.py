@@ -14,8 +14,11 @@ from orchestrator.actions.ledger.record import Event
 from orchestrator.actions.site import Site
 from orchestrator.catalog import certificates as rows
 from orchestrator.catalog.certificate_tables import Certificate as Row
+from orchestrator.errors import RefusedError
 
 if TYPE_CHECKING:
+    from sqlmodel import Session
+
     from orchestrator.certificates.parts import Heading
     from orchestrator.certificates.record import Act
 
@@ -59,6 +62,7 @@ def draft(site: Site, book: Book, act: Act, subject: str) -> Row:
         # Rows and files may have been put back; what stands in a ledger is never given out again.
         taken = [*places.numbers(site), *recorded_numbers(session)]
         number = rows.next_number(session, year, taken)
+        _demand_first(session, book, subject)
         record = document(heading(site, book, number), act)
         rules.demand(act, record)
         raw = encoding.encode(record)
@@ -94,6 +98,25 @@ def _free_text(act: Act) -> Iterator[str]:
         yield from (one.what, one.then)
 
 
+def _demand_first(session: Session, book: Book, subject: str) -> None:
+    """Refuse a second certificate where only the ledger knows of the first.
+
+    So it is after the catalog was made anew and the first one's record was lost.
+    """
+    known = {row.number for row in rows.listing(session)}
+    for number in recorded_numbers(session):
+        if number in known:
+            continue
+        event = Event("certificate.recorded", {"number": number, "subject": subject})
+        if book.find(event, since=0) is not None:
+            raise RefusedError(
+                f"certificate {number} for the same {subject.partition('/')[0]} stands in the "
+                "ledger, and its record is not here",
+                hint=f"bring certificates/{number}.json back from the state of a copy, then: "
+                "orchestrator catalog rebuild --copy COPY",
+            )
+
+
 def heading(site: Site, book: Book, number: str) -> Heading:
     """Return what stands on a certificate whatever it is about."""
     from orchestrator.certificates.parts import Heading, Issuer, Tool
@@ -115,7 +138,7 @@ def heading(site: Site, book: Book, number: str) -> Heading:
 def _record(site: Site, book: Book, row: Row, *, fresh: bool) -> None:
     """Bring a draft into the ledger; a draft of a dead process that is not there is voided."""
     places.write(places.record_path(site, row.number), row.record.encode("utf-8"))
-    body = {"number": row.number, "kind": row.kind}
+    body = {"number": row.number, "kind": row.kind, "subject": row.subject}
     event = Event("certificate.recorded", body, evidence={"record": row.record_sha256})
     index = book.record(event) if fresh else book.find(event, since=row.ledger_size)
     if index is None:

@@ -17,6 +17,7 @@ import pytest
 
 from orchestrator.actions.certificates import certify
 from orchestrator.actions.certificates.verify import verify as verify_certificate
+from orchestrator.actions.disposal import ending
 from orchestrator.actions.disposal import execute as executing
 from orchestrator.actions.disposal.certificate import act_of
 from orchestrator.actions.disposal.execute import execute, resume
@@ -156,6 +157,39 @@ def test_a_complete_disposal_has_one_certificate_and_is_not_executed_again(
         assert site.ledger.reader().checkpoint.size == size
     assert restored(lab, tmp_path / "back")["verified"]
     assert not any((tmp_path / "back").rglob(OLD[0].folder.rpartition("/")[2]))
+
+
+def test_a_certificate_whose_record_is_lost_is_not_issued_a_second_time(
+    due_site: Callable[..., LabSite],
+) -> None:
+    lab = due_site(more=SOON)
+    lab.run("backup")
+    approve_all(lab)
+    with pytest.MonkeyPatch.context() as patch, acting(lab, "it") as site:
+        interfere(patch, ending, "once", before=die)
+        with pytest.raises(Crash):
+            execute(site, BATCH, dry_run=False)
+        (issued,) = certify.listing(site)
+    kept = issued.record.read_bytes()
+    issued.record.unlink()
+
+    answer = rebuilt(lab)
+
+    assert issued.number in answer["not_brought_back"][0]
+    lab.run("backup")
+    with acting(lab, "it") as site:
+        (problem,) = [one for one in resume_and_settle(site) if "certificate" in one]
+        assert f"certificate {issued.number} for the same disposal stands in the" in problem
+        assert (certify.listing(site), batch_state(site)) == ([], "residual")
+    issued.record.write_bytes(kept)
+    assert rebuilt(lab)["brought_back"]["certificates"] == 1
+    with acting(lab, "it") as site:
+        assert certify.listing(site) == [issued]
+
+
+def resume_and_settle(site: Site) -> list[str]:
+    resume(site, BATCH)
+    return settle(site)
 
 
 @pytest.mark.parametrize(
