@@ -48,8 +48,8 @@ def approve(site: Site, name: str, *, notice: str | None = None) -> listing.Batc
     with run(site, "disposal-approve") as current, turn(site):
         row = _demand(site, name, PROPOSED)
         _demand_second_person(site, row)
-        demand_clock(site, now=current.started_at, but=current.id)
         now = _demand_clock(site, row)
+        demand_clock(site, now=current.started_at, but=current.id)
         needed = _notices(site, row, now)
         said = " ".join((notice or "").split())
         if needed and not said:
