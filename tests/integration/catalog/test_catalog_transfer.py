@@ -46,6 +46,7 @@ from orchestrator.catalog.disposal_tables import (
 )
 from orchestrator.catalog.hold_tables import Hold
 from orchestrator.catalog.ledger_tables import Ledger, LedgerAnchor, LedgerObject, LedgerOutside
+from orchestrator.catalog.place_tables import CopyPlace
 from orchestrator.catalog.retention_tables import AdoptedSchedule, ListedPatient, PatientList
 from orchestrator.catalog.sanitization_tables import CustodyAct, MediumHolding, Sanitization
 from orchestrator.catalog.tables import StoreState, metadata
@@ -297,6 +298,20 @@ def _fill_retention(session: Session) -> None:
     session.add(
         SnapshotReplacement(
             old="a" * 64, disposal="D-1", repository_id=REPOSITORY, kind="data", at=NOW
+        )
+    )
+    session.add(
+        CopyPlace(
+            id="P-1",
+            copy_="disk",
+            role="local",
+            location="/backup/ü",
+            address={"path": "/backup/ü"},
+            identity="",
+            first_seen=NOW,
+            last_seen=NOW,
+            left_at=NOW,
+            closed_at=NOW,
         )
     )
 
