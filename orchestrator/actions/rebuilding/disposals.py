@@ -111,7 +111,7 @@ class _Bringing:
     def do(self) -> bool:
         """Do it; say whether anything was changed."""
         row = self._session.get(Disposal, self._story.name)
-        before = None if row is None else (row.state, list(row.entries))
+        before = None if row is None else self._standing(row)
         if row is None:
             row = disposal_rows.from_proposal(
                 self._site, self._session, self._story.name, self._story.of.get("proposed", [])
@@ -126,7 +126,10 @@ class _Bringing:
         row.entries = sorted({*row.entries, *self._story.entries})
         self._session.add(row)
         self._session.flush()
-        return before != (row.state, row.entries)
+        return before != self._standing(row)
+
+    def _standing(self, row: Disposal) -> tuple[str, dict[tuple[str, str], int]]:
+        return row.state, disposals.counts(self._session, row.id)
 
     def _decide(self, row: Disposal) -> None:
         approved, refused = self._story.last("approved"), self._story.last("refused")
