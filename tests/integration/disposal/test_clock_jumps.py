@@ -95,5 +95,5 @@ def test_without_a_bucket_a_person_answers_for_a_clock_that_was_set_right(lab: L
         (night,) = back_up(site, [STORE])
         assert night.error is None
     with acting(lab, "privacy") as site:
-        refused(lambda: approve(site, BATCH), BY_RECORDS)
+        refused(lambda: approve(site, BATCH), "what was recorded")
         assert is_untouched(site, lab)
