@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from orchestrator.actions.disposal import withdrawal
 from orchestrator.actions.disposal.manifests import Found, Sieve, paths_of
 from orchestrator.actions.holds import guard
+from orchestrator.actions.holds.witnessed import records_begin
 from orchestrator.actions.manifests import manifest_path, previous_entries, seal_context
 from orchestrator.actions.run import Run
 from orchestrator.catalog import disposals, disposed, repositories
@@ -158,10 +159,23 @@ class LiveDisposal:
 
     def _stop(self, session: Session, study: str, obstacle: str, problem: str | None) -> None:
         reason = _KEEPS.get(obstacle)
-        if reason is not None:
+        if reason is not None and self._knows_the_store(session):
             self._keep(session, study, reason)
-        elif problem is not None and problem not in self._result.stuck:
+            return
+        if reason is not None:
+            # It may have gone before the catalog was lost: that it is kept might be untrue.
+            problem = (
+                f"{problem}, but the catalog was made anew and no backup has seen the store "
+                f"since: orchestrator backup {self._store}"
+            )
+        if problem is not None and problem not in self._result.stuck:
             self._result.stuck.append(problem)
+
+    def _knows_the_store(self, session: Session) -> bool:
+        """Say whether the catalog's files are those of a walk, not those of an old manifest."""
+        begin = records_begin(session, self._store)
+        state = repositories.store_state(session, self._store)
+        return begin is None or (state is not None and state.manifest_run != begin)
 
     def _keep(self, session: Session, study: str, reason: str) -> None:
         self._result.kept[study] = reason

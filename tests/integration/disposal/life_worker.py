@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -89,6 +90,7 @@ def serve() -> None:
 
 
 def _act(wish: dict[str, Any]) -> None:
+    from orchestrator.engines import transfer
     from orchestrator.errors import OrchestratorError
     from orchestrator.wiring import open_site
     from tests.support.clock import ShiftedClock
@@ -100,6 +102,8 @@ def _act(wish: dict[str, Any]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.environ.clear()
         os.environ.update(wish["env"])
+        # What an act that was killed has left is another process's, as it would be in truth.
+        transfer._PROCESS = secrets.token_hex(8)
         clock = ShiftedClock(timedelta(seconds=wish["ahead"]))
         site = open_site(Path(wish["env"]["ORCHESTRATOR_SITE"]), actor=wish["actor"], clock=clock)
         break_at(wish.get("fault"))
