@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions import as_of
 from orchestrator.actions import primary as primaries
+from orchestrator.actions.rebuilding import contents
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, snapshots
 from orchestrator.engines.interface import StoredFile
@@ -20,6 +21,8 @@ from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from orchestrator.catalog.tables import Repository as RepositoryRow
+
+_EVER = ("good", "damaged", "missing", "removed")
 
 _log = logging.getLogger(__name__)
 
@@ -63,15 +66,43 @@ def list_primary(site: Site, repository: RepositoryRow, *, rotated: bool, lost: 
             "are missing: heal it from a replica (docs/recovery.md), then: orchestrator catalog "
             "rebuild --copy COPY"
         )
-    elif unexplained and not rotated:
+        return
+    if unexplained and not rotated:
         lost.append(
             f"copy {name}, store {repository.store}: {len(unexplained)} snapshots that the state "
             "knows are gone from it. If a rotation took them since the last backup: orchestrator "
             "catalog rebuild --copy COPY --rotated. If not, bring them back from another copy first"
         )
-    elif primaries.differs_from_inventory(site, repository):
+        return
+    for other in site.config.copies:
+        if other != name:
+            _enter_given_up(site, repository, other)
+    if primaries.differs_from_inventory(site, repository):
         # The next run that writes prunes, asks the holds, and records what is gone.
         primaries.open_rotation(site, repository, unexplained)
+
+
+def _enter_given_up(site: Site, repository: RepositoryRow, copy: str) -> None:
+    """Enter index files and their packs that a copy has and the primary had, until a prune.
+
+    The state is older than the last files of its own backup. Nobody could tell otherwise that they
+    are ours, and no copy would ever lose them. They are gone only once the next prune has found
+    that the primary is sound without them. Index files are read: a stranger's would not open.
+    """
+    key = (site.config.primary.name, "", repository.id)
+    with site.catalog.reading() as session:
+        known = {(row.kind, row.name) for row in copies.inventory(session, key, states=_EVER)}
+    try:
+        with contents.reading(site, copy, repository) as engine:
+            found = engine.indexes(besides={name for kind, name in known if kind == "index"})
+    except OrchestratorError as error:
+        _log.info("copy %s could not be asked for what was given up: %s", copy, error.message)
+        return
+    files = [RepositoryFile("index", one, 0) for one in found]
+    files += [RepositoryFile("data", one, 0) for one in sorted(frozenset().union(*found.values()))]
+    unknown = [StoredFile(one) for one in files if one.key not in known]
+    with site.catalog.transaction() as session:
+        copies.record_listed(session, key, unknown, now=site.clock.now())
 
 
 def _missing_packs(

@@ -128,14 +128,28 @@ class Rewriting(Upkeep):
             DamageError: The index is damaged.
             EngineError: restic failed, in one of the ways `check` lists.
         """
+        return frozenset().union(*self.indexes().values())
+
+    def indexes(self, *, besides: Collection[str] = ()) -> dict[str, frozenset[str]]:
+        """Return the ids of the packs that each index file names; all are of this repository's key.
+
+        Args:
+            besides: Ids of index files that are left out.
+
+        Raises:
+            DamageError: One is damaged.
+            EngineError: restic failed, in one of the ways `check` lists.
+        """
         ids: list[str] = []
         listing = self._question(argv_rewriting.list_index(), "listing the index")
         self.run(listing, ids_into(ids))
-        packs: set[str] = set()
+        found: dict[str, frozenset[str]] = {}
         for one in ids:
+            if one in besides:
+                continue
             body = self.document(self._question(argv_rewriting.cat_index(one), "reading the index"))
             try:
-                packs.update(str(pack["id"]) for pack in body["packs"] or ())
+                found[one] = frozenset(str(pack["id"]) for pack in body["packs"] or ())
             except (KeyError, TypeError):
                 raise EngineError(f"{self.name}: the index has an unknown form") from None
-        return frozenset(packs)
+        return found

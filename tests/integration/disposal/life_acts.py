@@ -133,10 +133,11 @@ def _drill(site: Any, copy: str, snapshot: str | None, kit: bool) -> dict[str, A
             "snapshot": done.snapshot}  # fmt: skip
 
 
-def _rebuild(site: Any, copy: str) -> dict[str, Any]:
+def _rebuild(site: Any, copy: str, rotated: bool) -> dict[str, Any]:
     from orchestrator.actions.rebuild import rebuild
 
-    return {"unasked": rebuild(site, copy, [_STORE]).unasked}
+    done = rebuild(site, copy, [_STORE], rotated=rotated)
+    return {"unasked": done.unasked, "lost": done.lost, "problems": done.lost}
 
 
 def _ask_lists(site: Any) -> dict[str, Any]:

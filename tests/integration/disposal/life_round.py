@@ -143,8 +143,20 @@ class Round(Books):
         ]
         if strange:
             lose_catalog(self.lab)
-            self.must("rebuild", copy="disk")
+            self.rebuild("disk")
             self.act("adopt", "privacy", name=SCHEDULE)
+
+    def rebuild(self, copy: str) -> None:
+        """Make the lost catalog anew, from the primary if the copy is not there.
+
+        Nothing but rotations and disposals takes snapshots from the primary of a round.
+        """
+        done = self.act("rebuild", copy=copy, rotated=False)
+        if "done" not in done:
+            copy, done = "disk", self.must("rebuild", copy="disk", rotated=False)
+        if any("--rotated" in one for one in done["lost"]):
+            lose_catalog(self.lab)
+            self.must("rebuild", copy=copy, rotated=True)
 
     def turn(self) -> None:
         """Do what a night and a week do, with every medium in its turn."""
