@@ -48,9 +48,7 @@ def _in_review(site: Site) -> Finding:
     """Say how many studies wait for a person, as the last plan counted them."""
     hint, count_them = _LOOK, "orchestrator job run retention-plan"
     with site.catalog.reading() as session:
-        last = runs.last(
-            session, None, action="retention-plan", outcomes=("succeeded", "partial")
-        )
+        last = runs.last(session, None, action="retention-plan", outcomes=("succeeded", "partial"))
     if last is None or last.metrics.get("review") is None or last.ended_at is None:
         return Finding(_NAME, "unknown", "nobody has counted the studies in review yet", count_them)
     age = site.clock.now() - last.ended_at
