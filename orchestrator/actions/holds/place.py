@@ -20,7 +20,7 @@ from orchestrator.actions.ledger import note as ledger_note
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import holds
+from orchestrator.catalog import holds, repositories
 from orchestrator.catalog.hold_tables import Hold as HoldRow
 from orchestrator.errors import NotFoundError, OrchestratorError, UsageError
 from orchestrator.retention.hold import HoldKind
@@ -114,7 +114,7 @@ def check(site: Site, wish: Wish) -> None:
 
     Raises:
         UsageError: It does not.
-        NotFoundError: The site has no such store.
+        NotFoundError: The site has no such store, and never backed one up.
     """
     if not wish.matter.strip() or not wish.matter.isprintable():
         raise UsageError("a hold needs its matter: the number of the case or the like")
@@ -124,7 +124,7 @@ def check(site: Site, wish: Wish) -> None:
         )
     if not wish.reason.strip():
         raise UsageError("a hold needs a reason")
-    if wish.store is not None:
+    if wish.store is not None and not _has_repository(site, wish.store):
         site.store_config(wish.store)
     is_whole = {
         "study": wish.study is not None,
@@ -136,6 +136,12 @@ def check(site: Site, wish: Wish) -> None:
         raise UsageError(f"a hold on {wish.kind} must say which")
     if wish.dates_from and wish.dates_to and wish.dates_from > wish.dates_to:
         raise UsageError("the first day of a hold lies after its last day")
+
+
+def _has_repository(site: Site, store: str) -> bool:
+    """Say whether copies may hold a store: also one that has left the site file."""
+    with site.catalog.reading() as session:
+        return bool(repositories.of_store(session, store))
 
 
 def add(site: Site, session: Session, wishes: Sequence[Wish]) -> list[str]:

@@ -19,7 +19,7 @@ from orchestrator.actions.rotate import rotate
 from orchestrator.actions.site import Site
 from orchestrator.actions.sweep import sweep
 from orchestrator.catalog import holds
-from orchestrator.errors import RefusedError
+from orchestrator.errors import NotFoundError, RefusedError
 from tests.integration.drills.conftest import keep_sound_images
 from tests.support.seed import seed as drawn
 from tests.support.site import STORE, LabSite, MakeSite
@@ -274,3 +274,17 @@ def test_no_sequence_of_acts_takes_what_is_on_hold(make_site: MakeSite) -> None:
         replication()
         for folder in places:
             site.copy_engine(STORE, str(folder), "copy").check()
+
+
+def test_a_store_that_left_the_site_file_can_still_be_put_on_hold(
+    backed_up: Callable[..., LabSite],
+) -> None:
+    lab = backed_up()
+    text = lab.file.read_text("utf-8")
+    lab.file.write_text(text.replace(f"[stores.{STORE}]", "[stores.other]"), "utf-8")
+    with lab.opened() as site:
+        assert set(site.config.stores) == {"other"}
+        placed = hold(site, kind="store", store=STORE)
+        assert placed.snapshots == 1
+        with pytest.raises(NotFoundError, match="no store named 'nowhere'"):
+            hold(site, kind="store", store="nowhere")
