@@ -64,6 +64,11 @@ class Scene:
     foreign_kit: Path
     disk: LoopFileSystem
 
+    def never_empty(self) -> None:
+        """Restore something: which studies are in a slice depends on the site's key."""
+        if "/" in self.wish["scope"]:
+            self.wish["scope"] = "all"
+
     def after_restore(self, spoil: Callable[[Path], object]) -> None:
         """Do something to what restic has restored, as a broken disk or an intruder would."""
         real = Repository.restore
@@ -219,6 +224,7 @@ def _restored(folder: Path, pattern: str = "**/*") -> list[Path]:
 for _how in ("flip", "cut", "grow", "lose"):
 
     def _spoilt(scene: Scene, how: str = _how) -> Iterator[None]:
+        scene.never_empty()
         scene.after_restore(
             lambda to: spoil_file(scene.draw.choice(_restored(to)), how, scene.draw)
         )
@@ -229,6 +235,8 @@ for _how in ("flip", "cut", "grow", "lose"):
 
 @fault("restored: a file more", DAMAGE)
 def _(scene: Scene) -> Iterator[None]:
+    scene.never_empty()
+
     def add(to: Path) -> None:
         beside = scene.draw.choice(_restored(to))
         shutil.copyfile(beside, beside.with_name(f"{scene.draw.randrange(10**6)}.dcm"))
