@@ -62,8 +62,8 @@ def place(invocation: Invocation, /, **wanted: Any) -> None:
         )
     else:
         render.say(
-            f"hold {done.hold.hold} is in force: {done.hold.studies} studies, "
-            f"{done.snapshots} snapshots"
+            f"hold {done.hold.hold} is in force; studies: {done.hold.studies}, "
+            f"snapshots: {done.snapshots}"
         )
         for disposal in done.paused:
             render.say(f"  disposal {disposal} stands still")
