@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ from sqlmodel import Session
 
 from orchestrator.catalog import schema
 from orchestrator.catalog.encryption import FieldCipher, FieldKeys, Pseudonyms
-from orchestrator.catalog.faults import REBUILD, translated
+from orchestrator.catalog.faults import REBUILD, is_busy, translated
 from orchestrator.catalog.seal import is_sealed, seal
 from orchestrator.clock import Clock, SystemClock
 from orchestrator.errors import ConfigError, CredentialError, EngineError, NotFoundError
@@ -29,6 +30,7 @@ from orchestrator.errors import ConfigError, CredentialError, EngineError, NotFo
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 
+_SWITCH_AGAIN_S = 0.02
 _READS = "catalog_reads"
 _MAY_BE_LOST = "catalog_may_be_lost"
 
@@ -240,8 +242,8 @@ def _create_file(path: Path, where: str) -> None:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver's own BEGIN would be a deferred one
+    _keep_a_write_ahead_log(connection)
     for pragma in (
-        "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
         "recursive_triggers=ON",
@@ -250,6 +252,24 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
         "journal_size_limit=67108864",
     ):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log, waiting for starters that do the same.
+
+    Source: SQLite, "PRAGMA journal_mode": the switch of a new file needs it alone, and SQLite
+    refuses at once, whatever the busy timeout says, while another connection is writing there.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if not is_busy(error) or time.monotonic() >= deadline:
+                raise
+            time.sleep(_SWITCH_AGAIN_S)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -82,8 +82,17 @@ def explain(where: str, error: BaseException) -> OrchestratorError:
     return EngineError(f"{where} failed: {type(cause).__name__}")
 
 
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether another connection holds what SQLite was to do."""
+    return _sqlite_code(error) in _SQLITE_BUSY
+
+
+def _sqlite_code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+
+
 def _explain_sqlite(where: str, error: sqlite3.Error) -> OrchestratorError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    code = _sqlite_code(error)
     if code in _SQLITE_DAMAGED:
         return DamageError(f"{where} is damaged: {error}", hint=REBUILD)
     if code in _SQLITE_BUSY:

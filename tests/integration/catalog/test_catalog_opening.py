@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlmodel import select
 
 from deploy.lab.postgres_server import PostgresServer
-from orchestrator.catalog import facts, schema
+from orchestrator.catalog import database, facts, schema
 from orchestrator.catalog.database import Catalog
 from orchestrator.catalog.tables import SiteFact
 from orchestrator.errors import (
@@ -82,6 +83,29 @@ def test_starters_that_race_make_one_catalog(catalog_url: CatalogUrl) -> None:
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+def test_a_starter_waits_for_one_that_writes_into_the_new_file(tmp_path: Path) -> None:
+    """SQLite refuses the switch to a write-ahead log at once, whatever the busy timeout says."""
+    path = tmp_path / "catalog.sqlite3"
+    faster = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    faster.execute("BEGIN IMMEDIATE")
+    ends = threading.Timer(0.5, faster.commit)
+    ends.start()
+    try:
+        open_at(CatalogUrl(f"sqlite:///{path}", None), create=True).dispose()
+    finally:
+        ends.join()
+        faster.close()
+
+
+def test_a_starter_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+    path = tmp_path / "catalog.sqlite3"
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LockedError, match="another process"):
+            open_at(CatalogUrl(f"sqlite:///{path}", None), create=True)
 
 
 def test_a_failed_migration_leaves_nothing(
