@@ -7,6 +7,7 @@ is kept in it, nor where keys and passwords come from.
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -30,7 +31,7 @@ from orchestrator.errors import ConfigError, CredentialError, EngineError, NotFo
 BUSY_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 10
 
-_SWITCH_AGAIN_S = 0.02
+_SWITCH_AGAIN_S = (0.005, 0.05)
 _READS = "catalog_reads"
 _MAY_BE_LOST = "catalog_may_be_lost"
 
@@ -257,19 +258,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry)
 def _keep_a_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch the file to a write-ahead log, waiting for starters that do the same.
 
-    Source: SQLite, "PRAGMA journal_mode": the switch of a new file needs it alone, and SQLite
-    refuses at once, whatever the busy timeout says, while another connection is writing there.
+    The busy timeout is of no use here: SQLite refuses at once while another connection writes
+    into a new file, and two that both read it would wait for each other until the timeout ends.
+
+    Source: SQLite, "PRAGMA journal_mode": the switch needs the file alone.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_S
+    connection.execute("PRAGMA busy_timeout=0").close()
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL").close()
         except sqlite3.OperationalError as error:
             if not is_busy(error) or time.monotonic() >= deadline:
                 raise
-            time.sleep(_SWITCH_AGAIN_S)
+            time.sleep(random.uniform(*_SWITCH_AGAIN_S))  # noqa: S311 - only parts two starters
         else:
-            return
+            break
+    connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_S * 1000:.0f}").close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
