@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog import lookup
 from orchestrator.catalog.certificate_tables import Certificate, VendorCertificate, VendorSerial
-from orchestrator.errors import NotFoundError
 
 DRAFTED, RECORDED, SIGNED = "drafted", "recorded", "signed"
 ISSUED, REVOKED, VOIDED = "issued", "revoked", "voided"
 UNFINISHED = (DRAFTED, RECORDED, SIGNED)
 """States from which a later run goes on."""
+
+_LIST = "orchestrator certificate list"
 
 
 def next_number(session: Session, year: int, taken: Iterable[str] = ()) -> str:
@@ -28,9 +30,8 @@ def next_number(session: Session, year: int, taken: Iterable[str] = ()) -> str:
         year: Of the site's calendar.
         taken: Numbers known from elsewhere, such as from files.
     """
-    query = select(Certificate.number).where(col(Certificate.number).startswith(f"{year:04d}-"))
-    known = [*session.exec(query), *(one for one in taken if one.startswith(f"{year:04d}-"))]
-    return f"{year:04d}-{max((int(one[5:]) for one in known), default=0) + 1:04d}"
+    start = f"{year:04d}-"
+    return f"{start}{lookup.next_number(session, Certificate, start, taken):04d}"
 
 
 def add(session: Session, certificate: Certificate) -> None:
@@ -45,12 +46,8 @@ def get(session: Session, number: str) -> Certificate:
     Raises:
         NotFoundError: There is none of this number.
     """
-    found = session.get(Certificate, number, populate_existing=True)
-    if found is None:
-        raise NotFoundError(
-            f"there is no certificate {number}", hint="orchestrator certificate list"
-        )
-    return found
+    missing = f"there is no certificate {number}"
+    return lookup.by_id(session, Certificate, number, missing=missing, hint=_LIST)
 
 
 def of_subject(session: Session, subject: str) -> Certificate | None:
@@ -93,13 +90,8 @@ def vendor_certificate(session: Session, certificate_id: str) -> VendorCertifica
     Raises:
         NotFoundError: There is none of this id.
     """
-    found = session.get(VendorCertificate, certificate_id, populate_existing=True)
-    if found is None:
-        raise NotFoundError(
-            f"there is no vendor's certificate {certificate_id}",
-            hint="orchestrator certificate list",
-        )
-    return found
+    missing = f"there is no vendor's certificate {certificate_id}"
+    return lookup.by_id(session, VendorCertificate, certificate_id, missing=missing, hint=_LIST)
 
 
 def vendor_certificates(session: Session) -> Sequence[VendorCertificate]:

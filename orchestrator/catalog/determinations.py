@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog import lookup
 from orchestrator.catalog.bulk import batches
 from orchestrator.catalog.determination_tables import Determination
-from orchestrator.errors import NotFoundError
 
 _KEYS_A_QUERY = 500
 
@@ -29,10 +29,7 @@ def next_id(session: Session, year: int, known: Iterable[str] = ()) -> str:
         year: Of the site's clock.
         known: Further ids that were given out, of any year.
     """
-    start = f"DET-{year}-"
-    query = select(Determination.id).where(col(Determination.id).startswith(start, autoescape=True))
-    taken = [*session.exec(query), *(one for one in known if one.startswith(start))]
-    return id_of(year, max((int(one.removeprefix(start)) for one in taken), default=0) + 1)
+    return id_of(year, lookup.next_number(session, Determination, f"DET-{year}-", known))
 
 
 def add(session: Session, row: Determination) -> None:
@@ -53,12 +50,13 @@ def get(session: Session, name: str) -> Determination:
     Raises:
         NotFoundError: There is none of this id.
     """
-    row = session.get(Determination, name, populate_existing=True)
-    if row is None:
-        raise NotFoundError(
-            "there is no such determination", hint="orchestrator retention determinations"
-        )
-    return row
+    return lookup.by_id(
+        session,
+        Determination,
+        name,
+        missing="there is no such determination",
+        hint="orchestrator retention determinations",
+    )
 
 
 def listing(

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog import lookup
 from orchestrator.catalog.bulk import BATCH, batches, table_of
 from orchestrator.catalog.disposal_tables import (
     Disposal,
@@ -71,9 +72,7 @@ def next_id(session: Session, year: int) -> str:
     Call it in the transaction that adds the disposal, so that no id is given out twice.
     """
     start = f"D-{year}-"
-    query = select(Disposal.id).where(col(Disposal.id).startswith(start, autoescape=True))
-    taken = [int(one.removeprefix(start)) for one in session.exec(query)]
-    return f"{start}{max(taken, default=0) + 1:04}"
+    return f"{start}{lookup.next_number(session, Disposal, start):04}"
 
 
 def add(session: Session, disposal: Disposal, studies: Iterable[DisposalStudy]) -> None:
@@ -91,10 +90,8 @@ def get(session: Session, name: str) -> Disposal:
     Raises:
         NotFoundError: There is none.
     """
-    row = session.get(Disposal, name, populate_existing=True)
-    if row is None:
-        raise NotFoundError("there is no such disposal", hint="orchestrator disposal list")
-    return row
+    missing, hint = "there is no such disposal", "orchestrator disposal list"
+    return lookup.by_id(session, Disposal, name, missing=missing, hint=hint)
 
 
 def listing(session: Session, *, states: Collection[str] | None = None) -> Sequence[Disposal]:

@@ -15,14 +15,13 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
-from orchestrator.catalog import facts
+from orchestrator.catalog import facts, lookup
 from orchestrator.catalog.bulk import batches, stream, table_of
 from orchestrator.catalog.disposal_tables import DisposalStudy, SnapshotReplacement
 from orchestrator.catalog.encryption import FieldKeys
 from orchestrator.catalog.hold_tables import Hold
 from orchestrator.catalog.retention_tables import ListedPatient
 from orchestrator.catalog.tables import File
-from orchestrator.errors import NotFoundError
 
 _KEYS_A_QUERY = 500
 
@@ -82,10 +81,7 @@ def add(session: Session, hold: Hold) -> None:
 
 def next_number(session: Session, year: int) -> int:
     """Return the number of the next hold of a year, from 1; released ones keep theirs."""
-    start = f"H-{year}-"
-    query = select(Hold.id).where(col(Hold.id).startswith(start, autoescape=True))
-    taken = [int(one.removeprefix(start)) for one in session.exec(query)]
-    return max(taken, default=0) + 1
+    return lookup.next_number(session, Hold, f"H-{year}-")
 
 
 def get(session: Session, hold_id: str) -> Hold:
@@ -94,10 +90,8 @@ def get(session: Session, hold_id: str) -> Hold:
     Raises:
         NotFoundError: There is none of this id.
     """
-    row = session.get(Hold, hold_id, populate_existing=True)
-    if row is None:
-        raise NotFoundError("there is no such hold", hint="orchestrator hold list")
-    return row
+    missing = "there is no such hold"
+    return lookup.by_id(session, Hold, hold_id, missing=missing, hint="orchestrator hold list")
 
 
 def listing(session: Session, *, released: bool = False) -> Sequence[Hold]:

@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from orchestrator.catalog.bulk import table_of
+from orchestrator.catalog.lookup import by_beginning
 from orchestrator.catalog.place_tables import PLACE_PREFIX, CopyPlace
 from orchestrator.catalog.tables import File, Repository, Run, Snapshot
-from orchestrator.errors import NotFoundError, UsageError
 
 _place = table_of(CopyPlace)
 
@@ -44,13 +44,7 @@ def get(session: Session, name: str) -> CopyPlace:
         NotFoundError: There is none.
         UsageError: There are several.
     """
-    query = select(CopyPlace).where(col(CopyPlace.id).startswith(name, autoescape=True))
-    found = session.exec(query.execution_options(populate_existing=True)).all() if name else []
-    if not found:
-        raise NotFoundError("there is no such place", hint="orchestrator place list")
-    if len(found) > 1:
-        raise UsageError("several places begin so: give more of the id")
-    return found[0]
+    return by_beginning(session, CopyPlace, name, what="place", hint="orchestrator place list")
 
 
 def find(session: Session, place: str) -> CopyPlace | None:

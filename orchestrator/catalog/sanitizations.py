@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, col, select
 
+from orchestrator.catalog.lookup import by_beginning
 from orchestrator.catalog.sanitization_tables import CustodyAct, MediumHolding, Sanitization
-from orchestrator.errors import NotFoundError, RefusedError, UsageError
+from orchestrator.errors import RefusedError
 
 PROPOSED, APPROVED, REFUSED = "proposed", "approved", "refused"
 EXECUTING, EXECUTED, INTERRUPTED = "executing", "executed", "interrupted"
@@ -32,13 +33,9 @@ def get(session: Session, name: str) -> Sanitization:
         NotFoundError: There is none.
         UsageError: There are several.
     """
-    query = select(Sanitization).where(col(Sanitization.id).startswith(name, autoescape=True))
-    found = session.exec(query.execution_options(populate_existing=True)).all() if name else []
-    if not found:
-        raise NotFoundError("there is no such sanitization", hint="orchestrator sanitize list")
-    if len(found) > 1:
-        raise UsageError("several sanitizations begin so: give more of the id")
-    return found[0]
+    return by_beginning(
+        session, Sanitization, name, what="sanitization", hint="orchestrator sanitize list"
+    )
 
 
 def listing(session: Session, *, state: str | None = None) -> Sequence[Sanitization]:
