@@ -42,6 +42,9 @@ KINDS: tuple[Kind, ...] = (
 FLASH: frozenset[Kind] = frozenset({"ata_ssd", "nvme", "scsi_ssd", "usb_flash"})
 """Media with spare cells that ordinary writes do not reach."""
 
+HIDES_AREAS: frozenset[Kind] = frozenset({"hdd", "ata_ssd"})
+"""ATA drives, which can be told to show less than they have (HPA, DCO)."""
+
 MAGNETIC: frozenset[Kind] = frozenset({"hdd", "scsi_hdd", "tape"})
 
 Capability = Literal[

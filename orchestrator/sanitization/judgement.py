@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from orchestrator.sanitization.facts import FLASH, Facts
+from orchestrator.sanitization.facts import FLASH, HIDES_AREAS, Facts
 from orchestrator.sanitization.readback import ReadBack
 from orchestrator.sanitization.techniques import CONDITIONS, Method, Technique
 from orchestrator.sanitization.transcripts import ToolVerdict
@@ -159,8 +159,8 @@ def _against(wanted: Technique, facts: Facts) -> list[str]:
 
 
 def _is_short(wanted: Technique, facts: Facts) -> bool:
-    """Say whether an overwrite may have missed hidden areas of a hard disk."""
-    return wanted.leaves_zeros and facts.kind == "hdd" and facts.hidden is not False
+    """Say whether an overwrite may have missed hidden areas of an ATA drive."""
+    return wanted.leaves_zeros and facts.kind in HIDES_AREAS and facts.hidden is not False
 
 
 def _limits(wanted: Technique, facts: Facts, level: Method | None) -> list[str]:
@@ -169,7 +169,7 @@ def _limits(wanted: Technique, facts: Facts, level: Method | None) -> list[str]:
         found.append(f"{wanted.says} reaches no method on this kind of medium: {facts.kind}")
     if _is_short(wanted, facts):
         known = "has a hidden area that is" if facts.hidden else "may have hidden areas that are"
-        found.append(f"the disk {known} not reached (HPA, DCO)")
+        found.append(f"the drive {known} not reached (HPA, DCO)")
     return found
 
 

@@ -12,7 +12,7 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog import sanitizations
 from orchestrator.catalog.sanitization_tables import MediumHolding, Sanitization
 from orchestrator.catalog.sanitizations import ACCEPTED
-from orchestrator.sanitization.facts import FLASH, Kind
+from orchestrator.sanitization.facts import FLASH, HIDES_AREAS, Kind
 from orchestrator.sanitization.techniques import technique
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.certificates.record import MediaSanitization
 
 _BY_TECHNIQUE = "follows from the technique"
+# They purge what the host is shown, or what was encrypted: an overlay hides both from them.
+_BLIND = ("ata-secure-erase-enhanced", "luks-erase")
 _TYPES: dict[str, str] = {
     "hdd": "magnetic disk (ATA)",
     "ata_ssd": "solid-state drive (ATA)",
@@ -88,7 +90,7 @@ def act_of(site: Site, row: Sanitization) -> MediaSanitization:
         validation=Validation(
             result="accepted" if accepted else "rejected", reasons=tuple(row.validation_reasons)
         ),
-        hidden_areas=tuple(_hidden(row)),
+        hidden_areas=tuple(hidden_areas(row)),
         held=Held(
             repositories=tuple(sorted({one.repository for one in held})),
             snapshots=tuple(one.snapshot for one in held),
@@ -180,15 +182,16 @@ def _coverage(row: Sanitization) -> str | None:
     )
 
 
-def _hidden(row: Sanitization) -> list[HiddenArea]:
+def hidden_areas(row: Sanitization) -> list[HiddenArea]:
+    """Return what ordinary writing does not reach on this medium, and whether the technique did."""
     from orchestrator.certificates.details import HiddenArea
 
     reaches_all = row.method in ("purge", "destroy")
     found: list[HiddenArea] = []
-    if row.kind == "hdd":
+    if cast("Kind", row.kind) in HIDES_AREAS:
         known = row.facts.get("hidden_areas")
         state = {False: "not_present", True: "not_reached", None: "unknown"}[known]
-        if reaches_all and known is not False:
+        if reaches_all and known is not False and row.technique not in _BLIND:
             state = "reached"
         how = None if known is None else "as the device said"
         if state == "reached":

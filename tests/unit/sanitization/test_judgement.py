@@ -116,9 +116,12 @@ def test_what_is_not_known_to_be_offered_is_not_allowed(*, capability: bool | No
     assert judge(TECHNIQUES["nvme-sanitize-block"], device, seen()).method is None
 
 
+@pytest.mark.parametrize("kind", ["hdd", "ata_ssd"])
 @pytest.mark.parametrize("hidden", [None, True])
-def test_an_overwrite_that_may_miss_hidden_areas_reaches_nothing(*, hidden: bool | None) -> None:
-    judged = judge(TECHNIQUES["overwrite"], facts("hdd", hidden=hidden), seen())
+def test_an_overwrite_that_may_miss_hidden_areas_reaches_nothing(
+    kind: str, *, hidden: bool | None
+) -> None:
+    judged = judge(TECHNIQUES["overwrite"], facts(kind, hidden=hidden), seen())
     assert (judged.verification, judged.method) == ("verified", None)
     assert any("HPA" in one for one in judged.reasons)
 
