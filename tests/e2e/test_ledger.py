@@ -206,7 +206,7 @@ def test_an_export_verifies_by_its_own_page_with_nothing_of_ours(make_site, tmp_
         for text in shown
     ]
     assert [one.returncode for one in said] == [0] * 5, [one.stderr for one in said]
-    assert "VERIFIED: " in said[0].stdout
+    assert "CONSISTENT, BUT NOT VERIFIED" in said[0].stdout
     assert "Signature Verified Successfully" in said[1].stdout
     by_hand, in_tree = said[2].stdout.split()
     assert by_hand == in_tree

@@ -609,6 +609,12 @@ def text_or_file(value: str) -> bytes:
     return value.encode()
 
 
+def lies_within(path: str, folder: str) -> bool:
+    """Say whether a file is one of those in a folder, by whatever name."""
+    path, folder = os.path.realpath(path), os.path.realpath(folder)
+    return os.path.isfile(path) and path.startswith(folder + os.sep)
+
+
 def verify_export(path: str, key: str | None, seen: list[tuple[str, bytes]]) -> int:
     """Examine an export and say what was found; return the exit code."""
     files = Archive(path) if os.path.isfile(path) else Folder(path)
@@ -631,7 +637,8 @@ def verify_export(path: str, key: str | None, seen: list[tuple[str, bytes]]) -> 
     print("         fingerprint " + found.key.fingerprint)
     if found.size >= 0:
         print("entries  %d" % found.size)
-        print("root     " + base64.b64encode(found.root).decode())
+        print("root     " + found.root.hex())
+        print("         as the checkpoint writes it: " + base64.b64encode(found.root).decode())
     print("compared " + ", ".join("%d %s" % (n, what) for what, n in found.counts.items()))
     if found.problems:
         print("NOT VERIFIED: something is wrong, as said above.")
@@ -678,6 +685,8 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error("which export?")
         if not os.path.exists(given.export):
             parser.error("there is no %s" % given.export)
+        if given.key and os.path.isdir(given.export) and lies_within(given.key, given.export):
+            key = None
         seen = [(name, text_or_file(name)) for name in given.seen]
         return verify_export(given.export, key, seen)
     except Wrong as wrong:

@@ -135,6 +135,21 @@ def test_without_a_key_from_outside_it_claims_consistency_only(log: Log) -> None
     assert verify_ledger.Key(log.vkey).fingerprint in found.stdout
 
 
+def test_a_key_file_out_of_the_export_itself_verifies_nothing(log: Log, tmp_path: Path) -> None:
+    unpacked = Path(shutil.copytree(log.folder, tmp_path / "unpacked"))
+    inside = alone(unpacked, "--key", unpacked / "keys/log.vkey")
+    assert inside.returncode == 0
+    assert "CONSISTENT, BUT NOT VERIFIED" in inside.stdout
+    outside = alone(unpacked, "--key", log.vkey)
+    assert "\nVERIFIED" in outside.stdout
+
+
+def test_the_root_is_shown_as_the_program_shows_it(log: Log) -> None:
+    # `ledger list` and the printed summary write it in hex: a person compares the two by eye.
+    found = alone(log.folder, "--key", log.vkey)
+    assert f"root     {log.checkpoint().root.hex()}" in found.stdout
+
+
 def test_it_refuses_another_key_and_an_older_log(log: Log, tmp_path: Path) -> None:
     other = alone(log.folder, "--key", note.verifier_of(signer(2)).vkey)
     assert (other.returncode, other.stdout.splitlines()[-1][:12]) == (1, "NOT VERIFIED")
