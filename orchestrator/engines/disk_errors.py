@@ -1,33 +1,40 @@
-"""What a disk's errors mean to the person who has to act on them.
-
-Knows errno values and words, nothing else.
-"""
+"""What the errors of a copy's disk mean to the person who has to act on them: words only."""
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from orchestrator.errors import CredentialError, EngineError, OrchestratorError, UnreachableError
+from orchestrator import disk_faults
+from orchestrator.disk_faults import Kind, Words
+from orchestrator.errors import OrchestratorError
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_GONE = frozenset(
-    {
-        errno.ENODEV,
-        errno.ENXIO,
-        errno.ENOMEDIUM,
-        errno.ESTALE,
-        errno.ENOTCONN,
-        errno.ESHUTDOWN,
-        errno.EHOSTDOWN,
-        errno.EHOSTUNREACH,
-        errno.ETIMEDOUT,
-        errno.EREMOTEIO,
-    }
-)
-_IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST})
+_WORDS: dict[Kind, Words] = {
+    "full": Words(
+        "no space left",
+        "free space on it or use a larger one; the next run goes on from here",
+    ),
+    "read-only": Words(
+        "the file system is read-only",
+        "a write-protect switch, or the kernel found errors: run fsck, mount it again",
+    ),
+    "broken": Words(
+        "the device reports an input/output error",
+        "it was pulled out or is failing: look at dmesg, try another cable or disk",
+    ),
+    "gone": Words(
+        "it went away ({reason})",
+        "connect and mount it again; the next run goes on from here",
+    ),
+    "refused": Words(
+        "access is refused ({reason})",
+        "give the account that runs orchestrator access to the copy's folder",
+    ),
+    "in the way": Words(
+        "something else stands where a folder or file of the repository must be",
+        "symbolic links are not followed inside a copy; move it away",
+    ),
+}
 
 
 @contextmanager
@@ -51,36 +58,4 @@ def disk_errors(copy: str, doing: str) -> Iterator[None]:
 
 def explain(copy: str, doing: str, error: OSError) -> OrchestratorError:
     """Return the error to raise for a disk's `OSError`; it names no path."""
-    code = error.errno or 0
-    what = f"copy {copy}: {doing}"
-    if code in _FULL:
-        return EngineError(
-            f"{what}: no space left",
-            hint="free space on it or use a larger one; the next run goes on from here",
-        )
-    if code == errno.EROFS:
-        return EngineError(
-            f"{what}: the file system is read-only",
-            hint="a write-protect switch, or the kernel found errors: run fsck, mount it again",
-        )
-    if code == errno.EIO:
-        return EngineError(
-            f"{what}: the device reports an input/output error",
-            hint="it was pulled out or is failing: look at dmesg, try another cable or disk",
-        )
-    if code in _GONE:
-        return UnreachableError(
-            f"{what}: it went away ({os.strerror(code)})",
-            hint="connect and mount it again; the next run goes on from here",
-        )
-    if code in (errno.EACCES, errno.EPERM):
-        return CredentialError(
-            f"{what}: access is refused ({os.strerror(code)})",
-            hint="give the account that runs orchestrator access to the copy's folder",
-        )
-    if code in _IN_THE_WAY:
-        return EngineError(
-            f"{what}: something else stands where a folder or file of the repository must be",
-            hint="symbolic links are not followed inside a copy; move it away",
-        )
-    return EngineError(f"{what}: {os.strerror(code) if code else type(error).__name__}")
+    return disk_faults.explain(f"copy {copy}: {doing}", error, _WORDS)

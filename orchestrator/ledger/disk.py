@@ -14,18 +14,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from orchestrator.errors import (
-    CredentialError,
-    EngineError,
-    LockedError,
-    OrchestratorError,
-    UnreachableError,
-)
+from orchestrator import disk_faults
+from orchestrator.disk_faults import Kind, Words
+from orchestrator.errors import LockedError
 
 _POLL_S = 0.01
 _MOST_OPEN = 128
 _FEW = 8
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
+_WORDS: dict[Kind, Words] = {
+    "full": Words(
+        "no space left", "free space in the state folder; nothing is recorded until then"
+    ),
+    "read-only": Words(
+        "the file system is read-only",
+        "the kernel may have found errors: run fsck, mount it again",
+    ),
+    "refused": Words(
+        "access is refused",
+        "the ledger belongs to the account that runs orchestrator: run it as that one",
+    ),
+    "gone": Words("the disk went away ({reason})", "connect and mount it again"),
+}
 
 
 class Writes:
@@ -218,31 +228,7 @@ def explained(doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise _explain(doing, error) from error
-
-
-def _explain(doing: str, error: OSError) -> OrchestratorError:
-    what, code = f"ledger: {doing}", error.errno or 0
-    if code in (errno.ENOSPC, errno.EDQUOT):
-        return EngineError(
-            f"{what}: no space left",
-            hint="free space in the state folder; nothing is recorded until then",
-        )
-    if code == errno.EROFS:
-        return EngineError(
-            f"{what}: the file system is read-only",
-            hint="the kernel may have found errors: run fsck, mount it again",
-        )
-    if code in (errno.EACCES, errno.EPERM):
-        return CredentialError(
-            f"{what}: access is refused",
-            hint="the ledger belongs to the account that runs orchestrator: run it as that one",
-        )
-    if code in (errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.ENOTCONN):
-        return UnreachableError(
-            f"{what}: the disk went away ({os.strerror(code)})", hint="connect and mount it again"
-        )
-    return EngineError(f"{what}: {os.strerror(code) if code else type(error).__name__}")
+        raise disk_faults.explain(f"ledger: {doing}", error, _WORDS) from error
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
