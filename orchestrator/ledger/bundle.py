@@ -149,7 +149,8 @@ def page(about: About) -> str:
 
 def _stamp_commands(size: int) -> str:
     return (
-        f"<pre class='try'>sed '/^$/,$d' checkpoints/{size} > stamped.txt\n"
-        f"openssl ts -verify -data stamped.txt -in timestamps/{size}.tsr "
+        f"<pre class='try'>stamped=$(mktemp)\n"
+        f"sed '/^$/,$d' checkpoints/{size} > $stamped\n"
+        f"openssl ts -verify -data $stamped -in timestamps/{size}.tsr "
         "-CAfile timestamps/authority.pem</pre>\n"
     )

@@ -9,6 +9,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import sys
 import zipfile
 from contextlib import closing
 from datetime import timedelta
@@ -208,9 +209,15 @@ def test_an_export_verifies_by_its_own_page_with_nothing_of_ours(make_site, tmp_
     assert [one.returncode for one in said] == [0] * 5, [one.stderr for one in said]
     assert "CONSISTENT, BUT NOT VERIFIED" in said[0].stdout
     assert "Signature Verified Successfully" in said[1].stdout
-    by_hand, in_tree = said[2].stdout.split()
+    shown_entry, by_hand, in_tree = said[2].stdout.splitlines()
+    assert shown_entry.encode() == made[-1].entry
     assert by_hand == in_tree
     assert "Verification: OK" in said[4].stdout + said[4].stderr
+    # what was typed leaves nothing in the folder that the verifier would call wrong
+    trusted = site.ask("ledger", "list")["vkey"]
+    again = [sys.executable, "-I", "verify_ledger.py", ".", "--key", trusted]
+    told_again = subprocess.run(again, cwd=unpacked, capture_output=True, text=True, check=False)
+    assert "\nVERIFIED: " in told_again.stdout, told_again.stdout
     fingerprint = re.search(r"fingerprint ([0-9a-f ]{39})", said[0].stdout)
     assert fingerprint is not None
     assert fingerprint[1] in page
