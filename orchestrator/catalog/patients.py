@@ -49,12 +49,9 @@ def taken_since(session: Session, at: dt.datetime) -> Sequence[PatientList]:
     return session.exec(query.order_by(col(PatientList.imported_at), col(PatientList.id))).all()
 
 
-def refused_since(session: Session, at: dt.datetime) -> Sequence[PatientList]:
-    """Return the lists that were refused since an instant, in any order."""
-    query = select(PatientList).where(
-        col(PatientList.imported_at) >= at, col(PatientList.state) == REFUSED
-    )
-    return session.exec(query).all()
+def refused(session: Session) -> Sequence[PatientList]:
+    """Return every list that was refused, in any order."""
+    return session.exec(select(PatientList).where(col(PatientList.state) == REFUSED)).all()
 
 
 def is_known(session: Session, list_id: str) -> bool:

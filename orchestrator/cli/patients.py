@@ -123,7 +123,7 @@ def _show_standing(found: Standing) -> None:
         render.say(f"{many} patients are blocked: {reason}")
     if found.refused is not None:
         when = f"{found.refused.imported_at:%Y-%m-%d}"
-        render.say(f"a list was refused since, on {when}: {found.refused.refusal}")
+        render.say(f"a list was refused on {when}: {found.refused.refusal}")
 
 
 def _document(done: Imported) -> dict[str, Any]:

@@ -78,7 +78,7 @@ _PATIENTS: dict[str, Words] = {
     "patient_list_stale": Words("the patient list is too old", f"export a new one, {_IMPORT}"),
     "patient_list_refused": Words(
         "a patient list that is not older than the one in force was refused",
-        "`orchestrator patients show` says why; import one that can be taken",
+        "`orchestrator patients show` says why; import a later one that can be taken",
     ),
     "merge_contradicts": Words("the patient list merges this patient in a circle", _EXPORT),
 }

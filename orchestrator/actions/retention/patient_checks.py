@@ -66,6 +66,21 @@ def is_fresh(site: Site, exported_at: datetime | None, now: datetime) -> bool:
     return -CLOCK_TOLERANCE <= now - exported_at <= site.config.retention.patient_list_max_age
 
 
+def answers(site: Site, taken: PatientList, refused: PatientList) -> bool:
+    """Say whether a list says all that a refused one could have said: is it as new as that one?
+
+    A list that is offered again was exported no later for that. A refused one that says no time of
+    export, or one in the future, is of the day on which it was offered.
+    """
+    if refused.imported_at >= taken.imported_at:
+        return is_older(refused, taken)
+    said = refused.exported_at
+    if said is None or said > refused.imported_at + CLOCK_TOLERANCE:
+        day = refused.imported_at.astimezone(site.config.timezone)
+        said = day.replace(hour=0, minute=0, second=0, microsecond=0)
+    return taken.exported_at is not None and taken.exported_at >= said
+
+
 def is_older(one: PatientList, other: PatientList) -> bool:
     """Say whether a list was certainly exported before another."""
     return is_later(other.exported_at, one.exported_at) and one.exported_at is not None

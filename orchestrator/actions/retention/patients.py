@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.retention.patient_checks import (
+    answers,
     is_fresh,
     is_later,
-    is_older,
     named,
     refusals,
 )
@@ -119,14 +119,14 @@ def list_doubts(site: Site, session: Session) -> frozenset[ReviewReason]:
     found: set[ReviewReason] = set()
     if not is_fresh(site, row.exported_at, site.clock.now()):
         found.add("patient_list_stale")
-    if _in_the_way(session, row):
+    if _in_the_way(site, session, row):
         found.add("patient_list_refused")
     return frozenset(found)
 
 
-def _in_the_way(session: Session, row: PatientList) -> list[PatientList]:
+def _in_the_way(site: Site, session: Session, row: PatientList) -> list[PatientList]:
     """Return the refused lists of which it is not known what, or which hold, they would bring."""
-    return [one for one in rows.refused_since(session, row.imported_at) if not is_older(one, row)]
+    return [one for one in rows.refused(session) if not answers(site, row, one)]
 
 
 def standing(site: Site) -> Standing:
@@ -140,7 +140,7 @@ def standing(site: Site) -> Standing:
                 blocked[one.blocked] += 1
         exported = None if row is None else row.exported_at
         refused = newest if newest is not None and newest.state == rows.REFUSED else None
-        if row is not None and (found := _in_the_way(session, row)):
+        if row is not None and (found := _in_the_way(site, session, row)):
             refused = max(found, key=lambda one: one.imported_at)
         return Standing(
             row=row,
@@ -213,7 +213,7 @@ def _take(site: Site, found: PatientFile, *, accept_shrink: bool) -> tuple[Patie
         row = _row(site, found, now)
         faults = refusals(site, found, row, before, accept_shrink=accept_shrink)
         if faults:
-            row.refusal = "; ".join(faults)
+            row.refusal, row.exported_at = "; ".join(faults), found.newest_export
             rows.add_refused(session, row)
         else:
             covered = coverage.in_force(session, site)

@@ -243,8 +243,27 @@ def test_nothing_is_due_after_a_list_was_refused_until_one_is_taken(site: Clinic
     decision = decided(site)
     assert (decision.verdict, decision.reasons) == ("review", ("patient_list_refused",))
     site.clock.at += dt.timedelta(hours=1)
-    listed(site)
+    listed(site)  # the one from before is no newer for being offered again
+    assert decided(site).reasons == ("patient_list_refused",)
+    import_patients(site.site, site.list_of(site.line("0P1"), exported="2026-03-02"))
     assert decided(site).verdict == "dispose"
+
+
+def test_a_refused_list_counts_by_its_newest_row(site: Clinic) -> None:
+    lines = [f"{site.line('0P1', held='1')};2026-03-02T11:00:00Z", f"{site.line('0P2')};2019-01-01"]
+    file = site.list_of()
+    file.write_text(file.read_text() + "\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(RefusedError, match="days ago"):
+        import_patients(site.site, file)
+    assert decided(site).reasons == ("patient_list_refused",)
+    for exported, reasons in (
+        ("2026-03-02T10:59:59Z", ("patient_list_refused",)),
+        ("2026-03-02T11:00:00Z", ()),
+    ):
+        site.clock.at += dt.timedelta(minutes=1)
+        line = site.line("0P1", born="1970-01-01", treated="2010-01-01")
+        import_patients(site.site, site.list_of(line, exported=exported))
+        assert decided(site).reasons == reasons
 
 
 def test_a_day_begins_at_midnight_at_the_site(site: Clinic) -> None:
