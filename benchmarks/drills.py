@@ -150,9 +150,9 @@ class RawRestore:
         self._start = [program, "--password-file", str(password), "--no-lock", "--no-cache"]
         self._site = site
         self.env = dict(site.env)
-        if "BENCH_ACCESS" in self.env:
-            self.env["AWS_ACCESS_KEY_ID"] = self.env["BENCH_ACCESS"]
-            self.env["AWS_SECRET_ACCESS_KEY"] = self.env["BENCH_SECRET"]
+        if "VAULT_ACCESS_KEY" in self.env:
+            self.env["AWS_ACCESS_KEY_ID"] = self.env["VAULT_ACCESS_KEY"]
+            self.env["AWS_SECRET_ACCESS_KEY"] = self.env["VAULT_SECRET_KEY"]
             self.env["AWS_DEFAULT_REGION"] = "us-east-1"
         (newest,) = json.loads(self._ask("--json", "snapshots", "--tag", "data"))
         self._snapshot = newest["id"]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.lab import site_copies
 from deploy.lab.object_lock_server import ObjectLockServer
 from deploy.policies.merge import merged
 
@@ -48,22 +49,13 @@ class Site:
         """Add an offline copy whose media appear below `search`, and a bucket."""
         text = self.file.read_text(encoding="utf-8")
         if search is not None:
-            text += f'\n[copies.rotation]\nrole = "offline"\nsearch = [{json.dumps(str(search))}]\n'
-            text += 'due_every = "7d"\n'
+            text += site_copies.rotation(search)
         if server is not None:
             make_bucket(server, BUCKET)
             keys = server.credentials["writer"]
-            self.env |= {"BENCH_ACCESS": keys["access_key"], "BENCH_SECRET": keys["secret_key"]}
-            text += f"""
-[copies.vault]
-role = "immutable"
-endpoint = {json.dumps(server.endpoint)}
-region = "us-east-1"
-bucket = "{BUCKET}"
-lock_period = "35d"
-access_key = {{ env = "BENCH_ACCESS" }}
-secret_key = {{ env = "BENCH_SECRET" }}
-"""
+            self.env["VAULT_ACCESS_KEY"] = keys["access_key"]
+            self.env["VAULT_SECRET_KEY"] = keys["secret_key"]
+            text += site_copies.vault(server.endpoint, BUCKET)
         self.file.write_text(text, encoding="utf-8")
         self.run("init", str(self.folder))
         if search is not None:

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deploy.lab import site_copies
 from deploy.lab.object_lock_server import LabError, ObjectLockServer, installed
 from deploy.policies.merge import merged
 
@@ -145,27 +146,9 @@ def credentials(server: ObjectLockServer) -> dict[str, str]:
 def add_copies(site_file: Path, media: Path, server: ObjectLockServer | None) -> None:
     """Write the two other copies into the site file, as a person would with an editor."""
     text = site_file.read_text(encoding="utf-8")
-    text += f"""
-[copies.rotation]
-role = "offline"
-search = [{json.dumps(str(media))}]
-due_every = "7d"
-"""
+    text += site_copies.rotation(media)
     if server is not None:
-        text += f"""
-[copies.vault]
-role = "immutable"
-endpoint = {json.dumps(server.endpoint)}
-region = "us-east-1"
-bucket = "{BUCKET}"
-lock_period = "35d"
-access_key = {{ env = "VAULT_ACCESS_KEY" }}
-secret_key = {{ env = "VAULT_SECRET_KEY" }}
-
-[copies.vault.sweeper]
-access_key = {{ env = "SWEEP_ACCESS_KEY" }}
-secret_key = {{ env = "SWEEP_SECRET_KEY" }}
-"""
+        text += site_copies.vault(server.endpoint, BUCKET) + site_copies.SWEEPER
     site_file.write_text(text, encoding="utf-8")
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from deploy.lab import sample_store
+from deploy.lab import sample_store, site_copies
 from deploy.lab.object_lock_server import ObjectLockServer
 from orchestrator.actions.site import key_file_path, keyring_path
 from orchestrator.keys.keyring import Keyring
@@ -192,14 +192,14 @@ def lab_site(
             for label, size in (media or {}).items()
         }
         if media:
-            text += _OFFLINE.format(search=json.dumps(str(folder / "media")))
+            text += site_copies.rotation(folder / "media")
         if server is not None:
             bucket = f"cli-{os.getpid()}-{next(_numbers)}"
             with s3(server, "admin") as client:
                 client.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
                 policy = json.dumps(shipped_policy(server, bucket))
                 client.put_bucket_policy(Bucket=bucket, Policy=policy)
-            text += _VAULT.format(endpoint=json.dumps(server.endpoint), bucket=bucket)
+            text += site_copies.vault(server.endpoint, bucket) + site_copies.SWEEPER
             if server.ca_file is not None:
                 text = text.replace("lock_period", f'ca_file = "{server.ca_file}"\nlock_period')
             for role, user in (("VAULT", "writer"), ("SWEEP", "admin")):
@@ -223,26 +223,3 @@ def _make_keys_cheap(site: Path) -> None:
             make_cheap(repository, keyring.password(entry.name).reveal())
             keys = [path.name for path in (repository / "keys").iterdir()]
             keyring.bind(entry.name, entry.repository_id, keys)
-
-
-_OFFLINE = """
-[copies.rotation]
-role = "offline"
-search = [{search}]
-due_every = "7d"
-"""
-
-_VAULT = """
-[copies.vault]
-role = "immutable"
-endpoint = {endpoint}
-region = "us-east-1"
-bucket = "{bucket}"
-lock_period = "35d"
-access_key = {{ env = "VAULT_ACCESS_KEY" }}
-secret_key = {{ env = "VAULT_SECRET_KEY" }}
-
-[copies.vault.sweeper]
-access_key = {{ env = "SWEEP_ACCESS_KEY" }}
-secret_key = {{ env = "SWEEP_SECRET_KEY" }}
-"""
