@@ -173,9 +173,8 @@ def _held_elsewhere(
     needed = {one.id for one in snapshots.of_store(session, None, repository_id=repository.id)}
     on_it = sorted(one for one in needed if ("snapshots", one) in held.names)
     proofs = [(one, proof) for one in others if (proof := proof_of(session, site, one, now))]
-    keys = next(
-        (list(one.key_ids) for one in site.keyring.entries() if one.name == repository.name), []
-    )
+    entry = site.keyring.find_repository(repository.name)
+    keys = [] if entry is None else list(entry.key_ids)
     found = []
     for snapshot in on_it:
         where = [

@@ -6,6 +6,7 @@ it tells that the state does not know is brought back from there.
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from orchestrator.actions.rebuilding.bring import bring_back
 from orchestrator.actions.rebuilding.database import UNFINISHED, put_in_place, remove_database
 from orchestrator.actions.rebuilding.primaries import list_primary
 from orchestrator.actions.site import Site
+from orchestrator.errors import OrchestratorError
 
 
 @dataclass(slots=True)
@@ -79,8 +81,10 @@ def rebuild(site: Site, name: str, stores: list[str], *, rotated: bool = False) 
         try:
             site.catalog = site.open_catalog(create=True, file=UNFINISHED)
             try:
-                for store in stores:
+                for store in contents.newest_state_first(site, name, stores):
                     _add_store(site, store, result, rotated=rotated)
+                # Before it is anybody's: what the ledger tells keeps a disposed study away.
+                size = _bring_back(site, result)
             finally:
                 site.catalog.dispose()
         except BaseException:
@@ -88,7 +92,8 @@ def rebuild(site: Site, name: str, stores: list[str], *, rotated: bool = False) 
             raise
         result.put_aside = put_in_place(site)
         site.catalog = site.open_catalog(create=False)
-        _bring_back(site, result)
+        if _entries(site) != size:  # others have gone on writing meanwhile, into the old catalog
+            _bring_back(site, result)
     return result
 
 
@@ -105,18 +110,30 @@ def _add_store(site: Site, store: str, result: Rebuilt, *, rotated: bool) -> Non
     list_primary(site, repository, rotated=rotated, lost=result.lost)
 
 
-def _bring_back(site: Site, result: Rebuilt) -> None:
-    """Bring back what is younger than the state, from whoever has it."""
-    site.__dict__.pop("ledger", None)
-    result.fetched = fetch_gently(site, result.lost)
+def _bring_back(site: Site, result: Rebuilt) -> int:
+    """Bring back what is younger than the state, from whoever has it.
+
+    Returns:
+        How many entries the ledger had before it was asked.
+    """
+    lost: list[str] = []
+    site.__dict__.pop("ledger", None)  # it may have come back since it was opened
+    result.fetched = fetch_gently(site, lost) or result.fetched
+    size = _entries(site)
     # A state older than a disposal does not know of it; the list outside it may.
     result.unasked = suppression.recover(site)
     brought = bring_back(site)
-    result.brought_back = dict(sorted(brought.counts.items()))
-    result.lost += brought.lost
-    holds = len(recover_holds(site))
-    if holds:
-        result.brought_back["holds"] = holds
-    places = recover_places(site)
-    if places:
-        result.brought_back["places"] = places
+    counts = brought.counts + Counter(result.brought_back)
+    counts["holds"] += len(recover_holds(site))
+    counts["places"] += recover_places(site)
+    result.brought_back = dict(sorted((+counts).items()))
+    result.lost += [one for one in [*lost, *brought.lost] if one not in result.lost]
+    return size
+
+
+def _entries(site: Site) -> int:
+    """Return how many entries the ledger has; none if it cannot be read, which is said."""
+    try:
+        return site.ledger.reader().checkpoint.size
+    except OrchestratorError:
+        return 0

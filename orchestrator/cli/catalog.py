@@ -15,7 +15,7 @@ def catalog() -> None:
 
 @catalog.command()
 @click.option("--copy", required=True, help="The copy to read.")
-@click.option("--store", help="The store whose repository is read.  [default: the first]")
+@click.option("--store", help="Only the repository of this store.  [default: all]")
 @click.option("--rotated", is_flag=True, help="What the primary lacks, a rotation has taken.")
 @pass_invocation
 def rebuild(invocation: Invocation, copy: str, store: str | None, *, rotated: bool) -> None:

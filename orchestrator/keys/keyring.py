@@ -264,6 +264,10 @@ class Keyring:
         """Return the key file's bytes in base64, for the recovery kit only."""
         return encode_site_key(self._key)
 
+    def find_repository(self, name: str) -> Entry | None:
+        """Return a repository's entry, whatever the site's own keys are named; None for none."""
+        return self._file.find("repository", name)
+
     def entries(self) -> tuple[Entry, ...]:
         """Return every entry, the site's own keys first, then repositories by name."""
         repositories = [one for one in self._file.entries if one.purpose == "repository"]

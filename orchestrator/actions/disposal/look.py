@@ -118,7 +118,15 @@ def _classify(
     name = as_of.run_of(one)
     of_run = runs.get(session, name) if name is not None else None
     if of_run is None or of_run.store != repository.store or of_run.id == current.id:
-        raise _unknown(current, repository, one.id, "is of no run of this site")
+        hint = None
+        if name is not None and f"store={repository.store}" in one.tags:
+            # It bears the marks of a backup of ours: rather the catalog lacks it.
+            hint = (
+                "if the catalog was made anew from another copy, make it from this one: "
+                f"orchestrator catalog rebuild --copy {current.site.config.primary.name}; "
+                f"else {_BY_HAND}"
+            )
+        raise _unknown(current, repository, one.id, "is of no run of this site", hint=hint)
     if "state" not in one.tags:  # which holds no image, and a newer one is made each time
         _demand_useless(current, session, repository, one, of_run)
     found.leftovers.append(one.id)
@@ -145,11 +153,16 @@ def _demand_useless(
         )
 
 
-def _unknown(current: Run, repository: RepositoryRow, snapshot: str, why: str) -> RefusedError:
+_BY_HAND = "look into it with restic, and forget it there: docs/recovery.md"
+
+
+def _unknown(
+    current: Run, repository: RepositoryRow, snapshot: str, why: str, *, hint: str | None = None
+) -> RefusedError:
     return RefusedError(
         f"copy {current.site.config.primary.name}, store {repository.store}: snapshot "
         f"{snapshot[:8]} {why}: nobody can say whether it holds a study that is disposed of",
-        hint="look into it with restic, and forget it there: docs/recovery.md",
+        hint=hint or _BY_HAND,
     )
 
 

@@ -6,6 +6,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.as_of import newest_manifest
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 def provisional(site: Site, store: str) -> RepositoryRow:
     """What the keyring knows of a store's repository; its config's hash is read later."""
-    entry = next((e for e in site.keyring.entries() if e.name == store), None)
+    entry = site.keyring.find_repository(store)
     if entry is None or entry.repository_id is None:
         raise NotFoundError(
             f"store {store}: the keyring knows no repository of it", hint="orchestrator key list"
@@ -83,6 +84,34 @@ def reading(site: Site, name: str, repository: RepositoryRow) -> Iterator[Reposi
         )
     with medium.open_medium(ours[0], site=site.keyring.id, allow_folder=True) as handle:
         yield site.copy_engine(repository.name, str(handle.path / repository.name), name)
+
+
+def newest_state_first(site: Site, name: str, stores: list[str]) -> list[str]:
+    """Return stores in the order of the states that their repositories in a copy hold.
+
+    Each backup stores the state in its own repository: the last one has the newest, with the
+    longest ledger.
+
+    Args:
+        site: The site.
+        name: The copy.
+        stores: Names of stores.
+
+    Raises:
+        As `rebuild`.
+    """
+    if len(stores) < 2:
+        return stores
+
+    def taken(store: str) -> datetime:
+        repository = provisional(site, store)
+        with reading(site, name, repository) as engine:
+            with_id(repository, engine.config_id())
+            times = [one.time for one in engine.snapshots(tags=["state"])]
+        return max(times, default=datetime.min.replace(tzinfo=UTC))
+
+    ages = {store: taken(store) for store in stores}
+    return sorted(stores, key=lambda store: ages[store], reverse=True)
 
 
 def import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -> int:

@@ -19,16 +19,19 @@ def put_in_place(site: Site) -> Path | None:
     path = site.state_dir / CATALOG_FILE
     kept = path.with_name(f"catalog.{site.clock.now():%Y%m%dT%H%M%SZ}.sqlite")
     was_there = path.exists()
-    _rename_database(path, kept)
-    _rename_database(site.state_dir / UNFINISHED, path)
+    # The old one goes with its name first: without its log it would be another catalog. The new
+    # one, which has no log any more, comes with it last.
+    for suffix in reversed(_PARTS):
+        _rename(path, kept, suffix)
+    for suffix in _PARTS:
+        _rename(site.state_dir / UNFINISHED, path, suffix)
     return kept if was_there else None
 
 
-def _rename_database(path: Path, to: Path) -> None:
-    for suffix in _PARTS:
-        part = path.with_name(path.name + suffix)
-        if part.exists():
-            part.rename(to.with_name(to.name + suffix))
+def _rename(path: Path, to: Path, suffix: str) -> None:
+    part = path.with_name(path.name + suffix)
+    if part.exists():
+        part.rename(to.with_name(to.name + suffix))
 
 
 def remove_database(path: Path) -> None:

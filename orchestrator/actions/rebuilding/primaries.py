@@ -49,7 +49,7 @@ def list_primary(site: Site, repository: RepositoryRow, *, rotated: bool, lost: 
         copies.record_listed(session, key, listed, now=site.clock.now())
     try:
         missing = _missing_packs(site, repository, listed)
-        unexplained = _unexplained(site, repository)
+        unexplained, younger = _compared(site, repository)
     except OrchestratorError as error:
         _log.warning("copy %s could not be looked into: %s", name, error.message)
         lost.append(
@@ -57,6 +57,12 @@ def list_primary(site: Site, repository: RepositoryRow, *, rotated: bool, lost: 
             f"missing: {error.message}: orchestrator check {name}"
         )
         return
+    if younger:
+        lost.append(
+            f"store {repository.store}: copy {name} has {younger} snapshots that the copy that was "
+            "read has not: nothing is disposed of by what it lacks: orchestrator catalog rebuild "
+            f"--copy {name}"
+        )
     if missing:
         with site.catalog.transaction() as session:
             copies.record_listed(session, key, missing, now=site.clock.now())
@@ -114,13 +120,24 @@ def _missing_packs(
     return [StoredFile(RepositoryFile("data", one, 0)) for one in sorted(indexed - there)]
 
 
-def _unexplained(site: Site, repository: RepositoryRow) -> list[str]:
-    """Return the data snapshots that the state knows and the primary has no more.
+def _compared(site: Site, repository: RepositoryRow) -> tuple[list[str], int]:
+    """Compare the data snapshots of the primary with those that the new catalog knows.
 
-    Those that a disposal has stored anew since then are in their successors.
+    Those that a disposal has stored anew are in their successors.
+
+    Returns:
+        Which of the known ones the primary has no more, and how many of our runs' it has besides.
     """
     found = site.primary_engine(repository.store, repository.name).snapshots()
     there = {one.id for one in found} | {as_of.replaced(one) for one in found}
     with site.catalog.reading() as session:
         known = snapshots.of_store(session, repository.store, repository_id=repository.id)
-        return sorted(row.id for row in known if row.id not in there)
+        ever = {
+            row.id
+            for row in snapshots.of_store(
+                session, repository.store, repository_id=repository.id, forgotten=True
+            )
+        }
+    ours = [one for one in found if "data" in one.tags and as_of.run_of(one) is not None]
+    younger = sum(one.id not in ever and as_of.replaced(one) not in ever for one in ours)
+    return sorted(row.id for row in known if row.id not in there), younger

@@ -48,6 +48,13 @@ def rewrite(path, change):
     path.write_text(json.dumps(body | {"sha256": hashlib.sha256(canonical).hexdigest()}))
 
 
+def test_a_repository_may_have_the_name_of_a_key_of_the_site(keyring):
+    assert keyring.find_repository("stream") is None
+    keyring.add_repository("stream")
+    keyring.bind("stream", REPOSITORY_ID, [KEY_ID])
+    assert keyring.find_repository("stream").key_ids == (KEY_ID,)
+
+
 def test_every_key_comes_back_after_opening(paths, keyring):
     keyring.add_repository("ct-2024")
     again = Keyring.open(*paths)
