@@ -7,12 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from orchestrator.actions.drills.sandbox import (
-    check_apart,
-    leftovers,
-    sandbox_folder,
-    why_not_overwritten,
-)
+from orchestrator.actions.drills.erasing import why_not_overwritten
+from orchestrator.actions.drills.sandbox import check_apart, leftovers, sandbox_folder
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.kit_standing import kit_remarks
 from orchestrator.actions.site import Site

@@ -1,31 +1,27 @@
 """The folder that a drill restores into, and its safe end.
 
 Restored images are PHI: the folder is private, lies in no store or copy, is known by a marker that
-is locked as long as anything may still write to it, and is emptied by overwriting wherever the file
-system lets that mean something. What a killed drill left behind is removed by the next one. Knows
-nothing of drills, snapshots or restic.
+is locked as long as anything may still write to it, and is emptied as `erasing` says. What a killed
+drill left behind is removed by the next one. Knows nothing of drills, snapshots or restic.
 """
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import shutil
-import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.engines.folder_tree import FolderTree, sync_file_system
+from orchestrator.actions.drills.erasing import remove_tree, why_not_overwritten
 from orchestrator.errors import OrchestratorError, RefusedError
 
 if TYPE_CHECKING:
     from orchestrator.actions.site import Site
-    from orchestrator.engines.mounts import Mount
 
 MARKER = ".imaging-orchestrator-drill.json"
 """Only a folder that holds this file is ever emptied."""
@@ -36,9 +32,6 @@ FILES = "files"
 _MARGIN_BYTES = 16 * 1024 * 1024
 _MARGIN_SHARE = 0.02
 _BLOCK_BYTES = 4096
-_ZEROS = bytes(1024 * 1024)
-_IN_PLACE = ("ext2", "ext3", "ext4", "xfs", "vfat", "exfat", "msdos")
-"""File systems that write a block again where it was."""
 
 
 @dataclass(slots=True)
@@ -180,45 +173,6 @@ def remove_leftovers(site: Site) -> int:
     return len(found)
 
 
-def why_not_overwritten(folder: Path) -> str | None:
-    """Say why overwriting files in a folder would destroy nothing; None where it does.
-
-    Copy-on-write file systems and flash write elsewhere and leave the old blocks; memory is gone
-    anyway.
-
-    Source: NIST SP 800-88 Rev. 1, section 2.4 and Appendix A (flash and overwriting).
-    """
-    from orchestrator.engines import mounts
-
-    try:
-        table = mounts.read_mounts()
-        mount = _mount_of(folder, table)
-    except (OSError, OrchestratorError):
-        mount = None
-    if mount is None:
-        return "its disk could not be told"
-    if mount.file_system in ("tmpfs", "ramfs"):
-        return "it was only in memory"
-    if mount.file_system not in _IN_PLACE:
-        return f"{mount.file_system} writes new blocks and leaves the old ones"
-    facts = mounts.device_facts(mount)
-    if facts.backing_file is not None:
-        return None  # a loop device: as far as this machine can see, blocks stay where they are
-    if facts.rotational is None:
-        return "its disk could not be told"
-    return None if facts.rotational else "a solid-state disk keeps old blocks where nobody can say"
-
-
-def _mount_of(folder: Path, table: list[Mount]) -> Mount | None:
-    device = os.stat(folder).st_dev
-    same = [mount for mount in table if mount.device == device]
-    if same:
-        return same[-1]
-    real = folder.resolve()
-    around = [mount for mount in table if real.is_relative_to(mount.path)]
-    return max(around, key=lambda mount: len(mount.path.parts), default=None)
-
-
 def _mark(root: Path) -> int:
     fd = os.open(root / MARKER, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -250,7 +204,7 @@ def _remove(root: Path, *, overwrite: bool) -> str:
     try:
         for name in os.listdir(root):
             if name != MARKER:
-                _remove_tree(root / name, overwrite=why_not is None)
+                remove_tree(root / name, overwrite=why_not is None)
         (root / MARKER).unlink()
         root.rmdir()
     except OSError as error:
@@ -264,55 +218,6 @@ def _remove(root: Path, *, overwrite: bool) -> str:
     if why_not is None:
         return "The restored data was overwritten with zeros and removed."
     return f"The restored data was removed, but not overwritten: {why_not}."
-
-
-def _remove_tree(path: Path, *, overwrite: bool) -> None:
-    """Remove a file or folder without following a link."""
-    if path.is_symlink() or not path.is_dir():
-        if overwrite:
-            _overwrite(path)
-        path.unlink()
-        return
-    for folder, names, files in os.walk(path):
-        for name in names:
-            below = os.path.join(folder, name)
-            if not os.path.islink(below):
-                os.chmod(below, stat.S_IRWXU)  # a restored folder may be closed to its owner
-        for name in files if overwrite else ():
-            _overwrite(Path(folder, name))
-    if overwrite:
-        with FolderTree(path).folder() as root:
-            sync_file_system(root)  # zeros that never reach the disk destroy nothing
-    shutil.rmtree(path)
-
-
-def _overwrite(path: Path) -> None:
-    """Write zeros over what a regular file holds; holes stay holes."""
-    if not stat.S_ISREG(path.lstat().st_mode):
-        return
-    with suppress(PermissionError):
-        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        size, end = os.fstat(fd).st_size, 0
-        while end < size:
-            try:
-                start = os.lseek(fd, end, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:
-                    return  # nothing but a hole is left
-                raise
-            end = os.lseek(fd, start, os.SEEK_HOLE)
-            os.lseek(fd, start, os.SEEK_SET)
-            for at in range(start, end, len(_ZEROS)):
-                _write_all(fd, _ZEROS[: end - at])
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, piece: bytes) -> None:
-    while piece:
-        piece = piece[os.write(fd, piece) :]
 
 
 def _mib(size_bytes: int) -> str:

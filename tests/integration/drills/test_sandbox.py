@@ -8,13 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.actions.drills.sandbox import (
-    MARKER,
-    leftovers,
-    remove_leftovers,
-    sandbox,
-    why_not_overwritten,
-)
+from orchestrator.actions.drills.erasing import why_not_overwritten
+from orchestrator.actions.drills.sandbox import MARKER, leftovers, remove_leftovers, sandbox
 from orchestrator.errors import RefusedError
 from tests.support.loop import LoopFileSystem
 from tests.support.site import LabSite, MakeSite
