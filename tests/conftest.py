@@ -1,8 +1,20 @@
-"""In which order files are handed out to the workers."""
+"""In which order files are handed out to the workers, and how examples are drawn."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A machine may stand still for seconds: no example is judged by how long it took. Which examples
+# are tried hangs on the test alone, so that a failure is met again by whoever runs it again.
+settings.register_profile(
+    "orchestrator",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("orchestrator")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,11 +8,10 @@ from typing import Any
 
 from orchestrator.actions.disposal.absence import prove_copy
 from orchestrator.catalog.disposals import CopyKey
-from tests.support.due_studies import NEW, OLD, prepare
+from tests.support.due_studies import BATCH, NEW, OLD, prepare
 from tests.support.restic import tree
 from tests.support.site import STORE, LabSite, MakeSite, wait_for
 
-BATCH = "D-2026-0001"
 MORE = """
 [retention]
 quarantine = "1s"

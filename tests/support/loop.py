@@ -89,7 +89,7 @@ def _take_down(loop: LoopFileSystem) -> None:
         _run("umount", mounts[-1])
     _run("losetup", "--detach", loop.device)
     # A lazily unmounted file system goes when its last user closes it; the device with it.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     backing = Path("/sys/block") / Path(loop.device).name / "loop/backing_file"
     while backing.exists() and backing.read_text().strip().startswith(str(loop.image)):
         if time.monotonic() > deadline:

@@ -165,8 +165,8 @@ class s3:
         self.client.close()
 
 
-def wait_until(instant_reached: Any, limit_s: float = 15.0) -> None:
-    """Wait for something to become true."""
+def wait_until(instant_reached: Any, limit_s: float = 120.0) -> None:
+    """Wait for something to become true; the limit only guards against hanging."""
     end = time.monotonic() + limit_s
     while not instant_reached():
         assert time.monotonic() < end, "it did not happen in time"

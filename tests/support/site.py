@@ -209,7 +209,7 @@ class LabSite:
             connection.commit()
 
     def run(
-        self, *words: str | Path, expect: int | tuple[int, ...] | None = 0, timeout_s: float = 120
+        self, *words: str | Path, expect: int | tuple[int, ...] | None = 0, timeout_s: float = 300
     ) -> Ended:
         """Run a command with ``--json`` to its end and compare its exit code.
 
@@ -262,7 +262,7 @@ class LabSite:
     def rows(self, query: str, *values: Any) -> list[dict[str, Any]]:
         """Ask the catalog, past the product."""
         uri = f"file:{self.state / 'catalog.sqlite'}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
+        with closing(sqlite3.connect(uri, uri=True, timeout=60)) as connection:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query, values)]
 
@@ -321,8 +321,8 @@ def kill_group(process: subprocess.Popen[str] | warm_process.Running) -> None:
     process.communicate()
 
 
-def wait_for(what: Callable[[], Any], *, limit_s: float = 30, pause_s: float = 0.01) -> Any:
-    """Wait for something to become true and return it."""
+def wait_for(what: Callable[[], Any], *, limit_s: float = 120, pause_s: float = 0.01) -> Any:
+    """Wait for something to become true and return it; the limit only guards against hanging."""
     until = time.monotonic() + limit_s
     while not (found := what()):
         assert time.monotonic() < until, "it did not happen in time"

@@ -94,7 +94,7 @@ def test_second_run_names_the_first_or_waits_for_it(tmp_path: Path) -> None:
     with pytest.raises(LockedError, match="the-first"):
         take(0)
     threading.Timer(0.5, first.release).start()
-    take(10)
+    take(60)
     first.acquire("again")
     threading.Timer(0.3, stop.set).start()
     with pytest.raises(StoppedError, match="again"):

@@ -17,10 +17,9 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals
 from orchestrator.engines.restic.repository import Repository
 from tests.integration.disposal.conftest import MORE, acting
-from tests.support.due_studies import Made, dicom
+from tests.support.due_studies import BATCH, Made, dicom
 from tests.support.site import STORE, LabSite, wait_for
 
-BATCH = "D-2026-0001"
 SOON = MORE.replace('quarantine = "14d"', 'quarantine = "1s"')
 
 

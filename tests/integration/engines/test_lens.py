@@ -390,7 +390,7 @@ def test_open_connections_do_not_keep_it_and_no_thread_is_left(folder: Path) -> 
 
 
 def test_many_connections_are_served_at_once(folder: Path) -> None:
-    waiting = threading.Barrier(4, timeout=10)
+    waiting = threading.Barrier(4, timeout=120)
 
     class Slow(FolderPlace):
         def read(

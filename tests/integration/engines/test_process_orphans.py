@@ -51,7 +51,7 @@ def group_lives(pid: int) -> bool:
 
 
 def group_gone(pid: int) -> bool:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while group_lives(pid) and time.monotonic() < until:
         time.sleep(0.02)
     return not group_lives(pid)

@@ -55,7 +55,7 @@ def test_processes_that_add_at_once_lose_nothing(tmp_path):
     children = [start(ADD, tmp_path, who) for who in "abc"]
     for child in children:
         with child:
-            assert child.wait(60) == 0
+            assert child.wait(300) == 0
     names = {f"{who}-{number}" for who in "abc" for number in range(15)}
     opened = Keyring.open(tmp_path / "keyring.json", tmp_path / "site.key")
     assert {one.name for one in opened.entries() if one.purpose == "repository"} == names
@@ -89,7 +89,7 @@ def test_a_second_process_is_turned_away(writing):
 def test_a_killed_writer_costs_nothing_and_its_remains_are_taken_over(writing):
     path, child = writing
     os.kill(child.pid, signal.SIGKILL)
-    child.wait(10)
+    child.wait(60)
     assert content(path) == b"old"
     with SealedWriter(path, KEY, "test") as out:
         out.write(b"new")

@@ -141,7 +141,7 @@ def test_workers_end_when_the_parent_is_killed(many: Path, tmp_path: Path) -> No
         assert len(pids) == 2
         assert all(is_running(pid) for pid in pids)
         parent.kill()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(is_running(pid) for pid in pids)
@@ -156,7 +156,7 @@ def give_back(*_):
 signal.signal(signal.SIGIO, give_back)
 fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print("held", flush=True)
-time.sleep(30)
+time.sleep(300)
 """
 
 
