@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import survey
+from orchestrator.actions import amending, survey
 from orchestrator.actions.run import Run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import repositories, snapshots
@@ -118,7 +118,7 @@ class ManifestWork:
         report = self._counted(on_problem)
         with self._writer("amended") as out:
             found = 0
-            amended = survey.amendments(
+            amended = amending.amendments(
                 self._watched(self._store.walk()), self.entries(), self._run.id
             )
             for entry in amended:
@@ -132,7 +132,7 @@ class ManifestWork:
             out.write(encode_header(self._header()))
             for line in self._lines("delta"):
                 delta.write(line)
-            self.totals = survey.amend(
+            self.totals = amending.amend(
                 self.entries(), _entries(self._lines("amended")), out=out, delta=delta
             )
             out.write(encode_totals(self.totals))

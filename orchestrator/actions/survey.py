@@ -146,9 +146,9 @@ def plan(
 def _plan_line(
     survey: Survey, item: Listed, line: bytes | None, entry: ManifestEntry | None, run: str
 ) -> bytes:
-    if line is not None and (entry is None or _is_unchanged(item, entry)):
+    if line is not None and (entry is None or is_unchanged(item, entry)):
         return UNCHANGED + line
-    fresh = _entry_of(item, run)
+    fresh = entry_of(item, run)
     if item.kind != "file" or item.stat is None:
         if entry is not None and replace(fresh, since=entry.since) == entry:
             return UNCHANGED + line if line is not None else KNOWN + encode_entry(fresh)
@@ -231,81 +231,8 @@ def finish(
     return totals
 
 
-def amendments(
-    listed: Iterable[Listed], manifest_lines: Iterable[bytes], run: str
-) -> Iterator[ManifestEntry]:
-    """Find what moved between the reading and the end of the engine's own reading.
-
-    Args:
-        listed: The store after the engine ended.
-        manifest_lines: Entry lines of this run's manifest.
-        run: Id of this run.
-
-    Yields:
-        The entries that must replace, or join, those of the manifest.
-    """
-    for item, line, entry in merge(listed, manifest_lines):
-        if line is not None and entry is None:
-            continue  # unchanged
-        amended = _amendment(item, entry, run)
-        if amended is not None:
-            yield amended
-
-
-def _amendment(item: Listed | None, entry: ManifestEntry | None, run: str) -> ManifestEntry | None:
-    if entry is None:
-        if item is None or (item.kind != "file" and item.problem is not None):
-            return None
-        fresh = _entry_of(item, run)
-        if item.kind != "file":
-            return fresh
-        return replace(fresh, state="changed", note="arrived during the backup")
-    if entry.state != "good" or entry.kind != "file":
-        return None
-    if item is None:
-        return replace(entry, state="changed", note="disappeared during the backup")
-    if not _is_unchanged(item, entry):
-        return replace(entry, state="changed", note="changed during the backup")
-    return None
-
-
-def amend(
-    manifest_lines: Iterable[bytes],
-    amended: Iterable[ManifestEntry],
-    *,
-    out: LineSink,
-    delta: LineSink,
-) -> ManifestTotals:
-    """Write a manifest's entries anew with amendments applied; both in manifest order."""
-    totals = ManifestTotals()
-    fixes = iter(amended)
-    fix = next(fixes, None)
-
-    def put(entry: ManifestEntry, line: bytes) -> None:
-        totals.add(entry)
-        out.write(line)
-
-    for line in manifest_lines:
-        entry = decode_entry(line)
-        while fix is not None and tree_key(fix.path) <= tree_key(entry.path):
-            fixed = encode_entry(fix)
-            put(fix, fixed)
-            delta.write(fixed)
-            replaced = fix.path == entry.path
-            fix = next(fixes, None)
-            if replaced:
-                break
-        else:
-            put(entry, line)
-    while fix is not None:
-        fixed = encode_entry(fix)
-        put(fix, fixed)
-        delta.write(fixed)
-        fix = next(fixes, None)
-    return totals
-
-
-def _entry_of(item: Listed, run: str) -> ManifestEntry:
+def entry_of(item: Listed, run: str) -> ManifestEntry:
+    """Return the entry of what is listed, as far as it is known without reading it."""
     state: EntryState = "good"
     if item.problem is not None:
         state = "vanished" if item.stat is None and item.problem == "vanished" else "unreadable"
@@ -321,7 +248,7 @@ def _entry_of(item: Listed, run: str) -> ManifestEntry:
     )
 
 
-def _is_unchanged(item: Listed, entry: ManifestEntry) -> bool:
+def is_unchanged(item: Listed, entry: ManifestEntry) -> bool:
     """Whether the facts prove the content is the one that was hashed.
 
     A coarse clock may hide a change made within the same tick as the reading; ctime in

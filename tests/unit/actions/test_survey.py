@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.actions import survey
+from orchestrator.actions import amending, survey
 from orchestrator.manifest import FileStat, ManifestEntry, decode_entry, encode_entry, tree_key
 from orchestrator.stores.interface import Listed, ReadResult
 
@@ -100,14 +100,14 @@ def test_manifest_holds_what_reading_gave_in_the_order_of_the_plan() -> None:
 def test_what_moved_during_the_backup_is_amended() -> None:
     manifest = [encode_entry(good(p)) for p in (b"a", b"b", b"c")]
     after = [listed(b"a"), listed(b"b", tick=9), listed(b"d")]
-    amended = list(survey.amendments(after, manifest, "r1"))
+    amended = list(amending.amendments(after, manifest, "r1"))
     assert [(e.path, e.note) for e in amended] == [
         (b"b", "changed during the backup"),
         (b"c", "disappeared during the backup"),
         (b"d", "arrived during the backup"),
     ]
     out, delta = Lines(), Lines()
-    totals = survey.amend(manifest, amended, out=out, delta=delta)
+    totals = amending.amend(manifest, amended, out=out, delta=delta)
     assert [(decode_entry(li).path, decode_entry(li).state) for li in out] == [
         (b"a", "good"),
         (b"b", "changed"),
@@ -125,6 +125,6 @@ def test_amending_keeps_order_and_names_every_entry_once(
     manifest = [encode_entry(good(p)) for p in sorted(before, key=tree_key)]
     now = [listed(p) for p in sorted(after, key=tree_key)]
     out = Lines()
-    survey.amend(manifest, survey.amendments(now, manifest, "r1"), out=out, delta=Lines())
+    amending.amend(manifest, amending.amendments(now, manifest, "r1"), out=out, delta=Lines())
     paths = [decode_entry(line).path for line in out]
     assert paths == sorted(before | after, key=tree_key)
