@@ -49,7 +49,7 @@ def test_every_command_says_that_the_catalog_is_lost(make_site: MakeSite, tmp_pa
     _lose(site)
     for words in COMMANDS:
         process = site.start(*(word.format(to=tmp_path / "to") for word in words), warm=True)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
         done = Ended(process.returncode, out, err)
         assert done.code == 10, (words, out, err)
         assert "catalog" in done.error["message"], words

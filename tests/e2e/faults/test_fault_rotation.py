@@ -23,15 +23,21 @@ minimum = 2
 
 def _kill_while_removing(site: LabSite) -> None:
     """Kill the rotation and its restic as soon as the first snapshot is gone."""
-    before = set(os.listdir(site.primary / "snapshots"))
-    process = site.start("rotate", "--execute", warm=True)
-    wait_for(lambda: before - set(os.listdir(site.primary / "snapshots")), pause_s=0.0005)
-    process.kill()
-    for pid in site.restic_processes():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    for number in range(5):
+        before = set(os.listdir(site.primary / "snapshots"))
+        process = site.start("rotate", "--execute", warm=True)
+        wait_for(lambda: before - set(os.listdir(site.primary / "snapshots")), pause_s=0.0005)  # noqa: B023
+        process.kill()
+        for pid in site.restic_processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+        if process.returncode == -signal.SIGKILL:
+            return
+        # It was done before the kill came: once more, with something to remove.
+        (site.images / f"again{number}.dcm").write_bytes(os.urandom(200_000))
+        site.ask("backup")
+    raise AssertionError("it was always done before the kill came")
 
 
 @pytest.mark.parametrize(
@@ -53,8 +59,7 @@ def test_cut_off_rotation_is_finished_by_the_next_run(
 
     site.ask(*next_run)
 
-    first = site.runs("rotate")[0]
-    assert first["outcome"] == "interrupted"
+    assert "interrupted" in [one["outcome"] for one in site.runs("rotate")]
     if next_run != ("replicate",):
         site.ask("replicate")
     for found in site.ask("check")["copies"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,19 +14,36 @@ from tests.support.site import STORE, Ended, LabSite, MakeSite, wait_for
 
 
 def _ended(process: Any) -> Ended:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     return Ended(process.returncode, out, err)
 
 
 def _first_restic(site: LabSite) -> int:
-    return int(wait_for(site.restic_processes)[0])
+    return int(wait_for(site.restic_processes, pause_s=0.002)[0])
+
+
+def _stopped_restic(site: LabSite) -> int:
+    """Stop the first restic that does not end before it stands still."""
+    while True:
+        restic = _first_restic(site)
+        with suppress(ProcessLookupError):
+            os.kill(restic, signal.SIGSTOP)
+        if wait_for(lambda: (state := _state(restic)) in "TZX" and state) == "T":  # noqa: B023
+            return restic
+
+
+def _state(pid: int) -> str:
+    """Return the letter that the kernel has for what a process does; X if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
 
 
 def test_second_run_exits_11_and_names_the_first(make_site: MakeSite) -> None:
     site = make_site()
     first = site.start("backup", warm=True)
-    restic = _first_restic(site)
-    os.kill(restic, signal.SIGSTOP)
+    restic = _stopped_restic(site)
     try:
         (row,) = site.runs("backup")
         others = [
@@ -48,9 +67,8 @@ def test_second_run_exits_11_and_names_the_first(make_site: MakeSite) -> None:
 def test_unfinished_run_is_closed_as_interrupted(make_site: MakeSite) -> None:
     site = make_site()
     first = site.start("backup", warm=True)
-    restic = _first_restic(site)
+    restic = _stopped_restic(site)  # an engine that outlives its orchestrator, and hangs
     wait_for(lambda: list(site.state.glob(f"engines/{STORE}/child-{restic}.json")), pause_s=0.001)
-    os.kill(restic, signal.SIGSTOP)  # an engine that outlives its orchestrator, and hangs
     first.kill()
     assert _ended(first).code == -signal.SIGKILL
     (row,) = site.runs("backup")

@@ -58,7 +58,7 @@ def acting(site, how):
 def test_an_intent_of_a_killed_process_is_settled_once_and_that_of_a_living_one_is_not(make_site):
     lab = make_site()
     with acting(lab, "die") as dead:
-        assert dead.wait(timeout=60) == -signal.SIGKILL
+        assert dead.wait(timeout=240) == -signal.SIGKILL
     with acting(lab, "wait") as alive:
         assert alive.stdout is not None
         assert alive.stdout.readline() == "acting\n"
@@ -69,7 +69,7 @@ def test_an_intent_of_a_killed_process_is_settled_once_and_that_of_a_living_one_
             settled = parsed(made.index, made.entry)
             assert settled.type == "medium.retire.interrupted"
             assert by_id[settled.intent or ""].type == "medium.retire"
-        alive.communicate(timeout=60)
+        alive.communicate(timeout=240)
     with lab.opened() as site:
         assert types(site)[1:] == [
             "medium.retire",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import random
 import time
 from collections import Counter
@@ -21,6 +22,9 @@ from tests.support.site import LabSite, wait_for
 ENDED = ("complete", "refused", "proposed")
 MOST_TURNS = 8
 """So often the end of a round goes through all media before it must have converged."""
+
+LOCKS_END_S = 60
+"""And as long at least: a version may be locked for 20 seconds, and a fast machine turns fast."""
 
 
 @dataclass(kw_only=True)
@@ -92,7 +96,7 @@ class Round(Books):
 
     def quiet(self) -> None:
         """Wait until no restic of a killed act is at work any more."""
-        wait_for(lambda: not self.lab.restic_processes(), limit_s=60)
+        wait_for(lambda: not self.lab.restic_processes())
 
     def wait_out_quarantine(self, name: str) -> None:
         """Wait until an approved batch may be executed: acts follow each other within a second."""
@@ -111,9 +115,12 @@ class Round(Books):
             self.release(name)
         if self.retired is not None and self.retired not in self.gone_media:
             self.shred()
-        for _ in range(MOST_TURNS):
+        locked_until = time.monotonic() + LOCKS_END_S
+        for turn in itertools.count(1):
             self.turn()
             if all(state in ENDED for state in self.batches().values()):
+                break
+            if turn >= MOST_TURNS and time.monotonic() > locked_until:
                 break
             time.sleep(1)
         left = {one: state for one, state in self.batches().items() if state not in ENDED}
