@@ -7,24 +7,18 @@ it needs. Holds no rules of its own.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.named import Named
 from orchestrator.actions.progress import Progress, Silent
 from orchestrator.clock import Clock
 from orchestrator.config.references import SecretRef
-from orchestrator.config.site import (
-    Copy,
-    FolderStore,
-    ImmutableCopy,
-    LocalCopy,
-    OfflineCopy,
-    SiteConfig,
-)
-from orchestrator.errors import NotFoundError, RefusedError, StoppedError, UsageError
+from orchestrator.config.site import SiteConfig
+from orchestrator.errors import NotFoundError, RefusedError, StoppedError
 from orchestrator.keys.secret import Secret
 
 if TYPE_CHECKING:
@@ -45,7 +39,7 @@ CATALOG_FILE = "catalog.sqlite"
 
 
 @dataclass
-class Site:
+class Site(Named):
     """One installation with everything an action may touch.
 
     Attributes:
@@ -139,68 +133,6 @@ class Site:
         from orchestrator.engines.restic.binary import find_binary
 
         return find_binary()
-
-    def store_config(self, name: str) -> FolderStore:
-        """Return a store's configuration.
-
-        Raises:
-            NotFoundError: There is no store of this name.
-        """
-        try:
-            return self.config.stores[name]
-        except KeyError:
-            known = ", ".join(self.config.stores)
-            raise NotFoundError(
-                f"there is no store named {name!r}; the site has: {known}",
-                hint="orchestrator store list",
-            ) from None
-
-    def copy_config(self, name: str) -> Copy:
-        """Return a copy's configuration.
-
-        Raises:
-            NotFoundError: There is no copy of this name.
-        """
-        try:
-            return self.config.copies[name]
-        except KeyError:
-            known = ", ".join(self.config.copies)
-            raise NotFoundError(
-                f"there is no copy named {name!r}; the site has: {known}",
-                hint="orchestrator status",
-            ) from None
-
-    def offline_config(self, name: str) -> OfflineCopy:
-        """Return an offline copy's configuration.
-
-        Raises:
-            NotFoundError: There is no copy of this name.
-            UsageError: The copy is not offline.
-        """
-        copy = self.copy_config(name)
-        if not isinstance(copy, OfflineCopy):
-            raise UsageError(f"copy {name} has the role {copy.role}, not offline")
-        return copy
-
-    def bucket_config(self, name: str) -> ImmutableCopy:
-        """Return an immutable copy's configuration.
-
-        Raises:
-            NotFoundError: There is no copy of this name.
-            UsageError: The copy is not immutable.
-        """
-        copy = self.copy_config(name)
-        if not isinstance(copy, ImmutableCopy):
-            raise UsageError(f"copy {name} has the role {copy.role}, not immutable")
-        return copy
-
-    def stores(self, names: Iterable[str] | None) -> list[str]:
-        """Return the names of the stores asked for; all of them for None.
-
-        Raises:
-            NotFoundError: One of them does not exist.
-        """
-        return [self.store_config(name).name for name in (names or self.config.stores)]
 
     def store(self, name: str) -> Store:
         """Return a store, ready to be walked and read."""
@@ -324,10 +256,6 @@ class Site:
         """
         if self.stop.is_set():
             raise StoppedError("stopped", hint="the next run goes on from here")
-
-    def local_copies(self) -> list[LocalCopy]:
-        """Return the local copies; the first one is the primary."""
-        return [copy for copy in self.config.copies.values() if isinstance(copy, LocalCopy)]
 
 
 def keyring_path(state_dir: Path) -> Path:
