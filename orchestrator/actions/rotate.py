@@ -15,7 +15,7 @@ from orchestrator.actions.lock import removing
 from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import runs, snapshots
-from orchestrator.engines.restic.argv import KeepPolicy
+from orchestrator.engines.restic.argv_upkeep import KeepPolicy
 from orchestrator.errors import LockedError
 
 if TYPE_CHECKING:

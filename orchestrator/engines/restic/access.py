@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from orchestrator.engines import process
-from orchestrator.engines.restic import argv
+from orchestrator.engines.restic import argv, argv_upkeep
 from orchestrator.engines.restic.binary import Binary
 from orchestrator.engines.restic.failure import LOCKED, Complaints, failure
 
@@ -153,7 +153,7 @@ class Access:
 
     def _unlock_stale(self) -> None:
         """Remove locks of dead processes; a living one's lock stays."""
-        verb = Verb(argv.unlock(), "removing stale locks", timeout_s=QUICK_S)
+        verb = Verb(argv_upkeep.unlock(), "removing stale locks", timeout_s=QUICK_S)
         ended = self._attempt(verb, None, None, ())
         if ended.returncode != 0:
             raise self.failed(verb, ended)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestrator.engines.restic import argv, messages
+from orchestrator.engines.restic import argv, argv_upkeep, messages
 from orchestrator.engines.restic.access import QUICK_S, Access, Ended, Verb
-from orchestrator.engines.restic.argv import KeepPolicy
+from orchestrator.engines.restic.argv_upkeep import KeepPolicy
 from orchestrator.engines.restic.values import CheckReport, ForgetDecision, Key, Lock
 from orchestrator.errors import EngineError, RefusedError
 
@@ -43,7 +43,7 @@ class Upkeep(Access):
             UsageError: The subset is out of range.
         """
         verb = Verb(
-            argv.check(read_data=read_data, subset=subset), "the check", accept=(0, _DAMAGED)
+            argv_upkeep.check(read_data=read_data, subset=subset), "the check", accept=(0, _DAMAGED)
         )
         found: list[CheckReport] = []
 
@@ -70,7 +70,7 @@ class Upkeep(Access):
             UsageError: The policy keeps nothing, or a tag is malformed or missing.
             EngineError: restic failed, in one of the ways `check` lists.
         """
-        verb = self._question(argv.forget_plan(policy, tags=tags), "planning the rotation")
+        verb = self._question(argv_upkeep.forget_plan(policy, tags=tags), "planning the rotation")
         lines: list[bytes] = []
         self.run(verb, lines.append)
         # Where no snapshot has the tags, restic ends well and says nothing at all.
@@ -89,7 +89,7 @@ class Upkeep(Access):
                 there although it said nothing.
         """
         self._writable("the rotation")
-        self.run(Verb(argv.forget(ids), "the rotation"))
+        self.run(Verb(argv_upkeep.forget(ids), "the rotation"))
         left = self._still_there(ids)
         if left:
             raise EngineError(f"{self.name}: {left} snapshots are still there after the rotation")
@@ -115,7 +115,7 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
         """
         self._writable("pruning")
-        self.run(Verb(argv.prune(max_unused), "pruning"))
+        self.run(Verb(argv_upkeep.prune(max_unused), "pruning"))
 
     def unlock(self) -> None:
         """Remove locks whose process is dead; never those of a living one.
@@ -125,7 +125,7 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
         """
         self._writable("removing stale locks")
-        self.run(Verb(argv.unlock(), "removing stale locks", timeout_s=QUICK_S))
+        self.run(Verb(argv_upkeep.unlock(), "removing stale locks", timeout_s=QUICK_S))
 
     def locks(self) -> list[Lock]:
         """Return the locks that are there now.
@@ -134,10 +134,10 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
         """
         ids: list[str] = []
-        self.run(self._question(argv.list_locks(), "listing locks"), ids_into(ids))
+        self.run(self._question(argv_upkeep.list_locks(), "listing locks"), ids_into(ids))
         locks: list[Lock] = []
         for lock_id in ids:
-            verb = self._question(argv.cat_lock(lock_id), "reading a lock")
+            verb = self._question(argv_upkeep.cat_lock(lock_id), "reading a lock")
             locks.append(messages.lock(lock_id, self.document(verb)))
         return locks
 
@@ -153,7 +153,9 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
             UsageError: An id is malformed.
         """
-        verb = self._question(argv.find_pack(pack, snapshots=snapshots), "looking into a pack")
+        verb = self._question(
+            argv_upkeep.find_pack(pack, snapshots=snapshots), "looking into a pack"
+        )
         return bool(self.document(verb))
 
     def repair_index(self) -> None:
@@ -164,7 +166,7 @@ class Upkeep(Access):
             EngineError: restic failed, in one of the ways `check` lists.
         """
         self._writable("repairing the index")
-        self.run(Verb(argv.repair_index(), "repairing the index"))
+        self.run(Verb(argv_upkeep.repair_index(), "repairing the index"))
 
     def keys(self) -> list[Key]:
         """Return the keys that open the repository.
@@ -172,7 +174,7 @@ class Upkeep(Access):
         Raises:
             EngineError: restic failed, in one of the ways `check` lists.
         """
-        verb = self._question(argv.list_keys(), "listing keys")
+        verb = self._question(argv_upkeep.list_keys(), "listing keys")
         return [messages.key(one) for one in self.document(verb) or ()]
 
     def document(self, verb: Verb) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engines.restic.argv import KeepPolicy
+from orchestrator.engines.restic.argv_upkeep import KeepPolicy
 from orchestrator.engines.restic.binary import Binary
 from orchestrator.engines.restic.values import Progress
 from orchestrator.errors import (

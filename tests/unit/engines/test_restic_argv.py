@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engines.restic import argv
-from orchestrator.engines.restic.argv import KeepPolicy, Opening
+from orchestrator.engines.restic import argv, argv_upkeep
+from orchestrator.engines.restic.argv import Opening
+from orchestrator.engines.restic.argv_upkeep import KeepPolicy
 from orchestrator.errors import UsageError
 
 ID = "ab" * 32
@@ -51,14 +52,14 @@ def test_a_stream_needs_a_plain_file_name(name: str) -> None:
 @pytest.mark.parametrize("bad", ["latest", "abcd1234", ID.upper(), ID + "0", "", f"{ID}:/sub"])
 def test_only_full_ids_are_taken(bad: str) -> None:
     for build in (
-        lambda: argv.forget([bad]),
-        lambda: argv.forget([ID, bad]),
+        lambda: argv_upkeep.forget([bad]),
+        lambda: argv_upkeep.forget([ID, bad]),
         lambda: argv.restore(bad, Path("/t"), include_fd=None),
         lambda: argv.dump(bad, "manifest"),
         lambda: argv.ls(bad),
         lambda: argv.backup([], parent=bad),
         lambda: argv.snapshots(ids=[bad], tags=()),
-        lambda: argv.cat_lock(bad),
+        lambda: argv_upkeep.cat_lock(bad),
     ):
         with pytest.raises(UsageError, match="64 hexadecimal digits"):
             build()
@@ -66,22 +67,22 @@ def test_only_full_ids_are_taken(bad: str) -> None:
 
 def test_forgetting_nothing_is_refused_since_restic_takes_it_for_everything() -> None:
     with pytest.raises(UsageError):
-        argv.forget([])
+        argv_upkeep.forget([])
 
 
 @pytest.mark.parametrize("policy", [KeepPolicy(), KeepPolicy(last=3, daily=-1)])
 def test_a_policy_that_keeps_nothing_is_refused(policy: KeepPolicy) -> None:
     with pytest.raises(UsageError):
-        argv.forget_plan(policy, tags=["data"])
+        argv_upkeep.forget_plan(policy, tags=["data"])
 
 
 def test_a_policy_without_tags_is_refused_since_it_would_mix_data_and_manifests() -> None:
     with pytest.raises(UsageError):
-        argv.forget_plan(KeepPolicy(last=1), tags=())
+        argv_upkeep.forget_plan(KeepPolicy(last=1), tags=())
 
 
 def test_a_rotation_is_only_ever_planned_in_one_pinned_group() -> None:
-    command = argv.forget_plan(KeepPolicy(last=2, monthly=12), tags=["data", "x"])
+    command = argv_upkeep.forget_plan(KeepPolicy(last=2, monthly=12), tags=["data", "x"])
     assert command == (
         "forget", "--dry-run", "--group-by", "host", "--tag", "data,x",
         "--keep-last", "2", "--keep-monthly", "12",
@@ -96,23 +97,27 @@ def test_a_tag_is_one_word(tag: str) -> None:
 
 @pytest.mark.parametrize("good", ["0", "5%", "2.5%", "200M", "unlimited"])
 def test_the_tolerated_rest_is_passed_on(good: str) -> None:
-    assert argv.prune(good)[-2:] == ("--max-unused", good)
+    assert argv_upkeep.prune(good)[-2:] == ("--max-unused", good)
 
 
 @pytest.mark.parametrize("bad", ["-1", "5 %", "all", "0;x", ""])
 def test_a_malformed_rest_is_refused(bad: str) -> None:
     with pytest.raises(UsageError):
-        argv.prune(bad)
+        argv_upkeep.prune(bad)
 
 
 @pytest.mark.parametrize("subset", [(0, 5), (6, 5), (1, 300)])
 def test_a_slice_out_of_range_is_refused(subset: tuple[int, int]) -> None:
     with pytest.raises(UsageError):
-        argv.check(read_data=False, subset=subset)
+        argv_upkeep.check(read_data=False, subset=subset)
 
 
 def test_a_slice_reads_its_part_of_the_data() -> None:
-    assert argv.check(read_data=False, subset=(2, 7)) == ("check", "--read-data-subset", "2/7")
+    assert argv_upkeep.check(read_data=False, subset=(2, 7)) == (
+        "check",
+        "--read-data-subset",
+        "2/7",
+    )
 
 
 def test_paths_to_restore_come_through_a_descriptor() -> None:
