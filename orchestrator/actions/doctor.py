@@ -91,7 +91,9 @@ def _catalog(site: Site) -> Iterator[Finding]:
 
 def _keys(site: Site) -> Iterator[Finding]:
     for one in keys.check_keys(site):
-        if one.unexpected:
+        if one.opens is None:
+            yield Finding(f"keys of {one.name}", "unknown", str(one.detail), one.hint)
+        elif one.unexpected:
             yield Finding(
                 f"keys of {one.name}",
                 "fail",

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import render
-from orchestrator.cli.boundary import ExitWith
+from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
 from orchestrator.cli.key_destroy import destroy
 from orchestrator.cli.options import Invocation, pass_invocation
 
@@ -52,7 +52,8 @@ def list_keys(invocation: Invocation) -> None:
 def check(invocation: Invocation) -> None:
     """Open every repository with its key, and look for key files nobody here has made.
 
-    Exit status 4 if a repository has a key file the keyring does not know: an incident.
+    Exit status 4 if a repository has a key file the keyring does not know: an incident; 3 if a
+    former repository, whose key is kept, is not in the primary any more and could not be tried.
     """
     from orchestrator.actions.keys import check_keys
 
@@ -62,7 +63,13 @@ def check(invocation: Invocation) -> None:
         render.show_json(
             {
                 "repositories": [
-                    {"repository": one.name, "opens": one.opens, "unexpected": one.unexpected}
+                    {
+                        "repository": one.name,
+                        "opens": one.opens,
+                        "unexpected": one.unexpected,
+                        "detail": one.detail,
+                        "hint": one.hint,
+                    }
                     for one in found
                 ]
             }
@@ -70,10 +77,23 @@ def check(invocation: Invocation) -> None:
     else:
         render.table(
             ["repository", "opens", "unexpected key files"],
-            [[one.name, one.opens, ", ".join(k[:8] for k in one.unexpected)] for one in found],
+            [
+                [
+                    one.name,
+                    "not tried" if one.opens is None else one.opens,
+                    ", ".join(k[:8] for k in one.unexpected),
+                ]
+                for one in found
+            ],
         )
+        for one in found:
+            if one.opens is None:
+                render.say(f"repository {one.name}: {one.detail}")
+                render.say(str(one.hint))
     if any(one.unexpected for one in found):
         raise ExitWith(4)
+    if any(one.opens is None for one in found):
+        raise ExitWith(PARTLY_DONE)
 
 
 @key.command()

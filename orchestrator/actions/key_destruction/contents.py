@@ -16,6 +16,7 @@ from orchestrator.actions.site import Site
 from orchestrator.catalog import (
     contents,
     copies,
+    disposed,
     generations,
     repositories,
     snapshots,
@@ -119,8 +120,8 @@ def missing_elsewhere(
         repository: The repository.
         held: What it holds.
     """
-    disposed = {study for _, study, _ in suppressions.every(session)}
-    wanted = [sha256 for sha256, study in held.studies.items() if study not in disposed]
+    gone = _disposed(site, session, repository.store, set(held.studies.values()) - {""})
+    wanted = [sha256 for sha256, study in held.studies.items() if study not in gone]
     stores = proven_stores(site, session, besides=repository.id)
     there = contents.present(session, stores, wanted)
     left = [sha256 for sha256 in wanted if sha256 not in there]
@@ -133,6 +134,29 @@ def missing_elsewhere(
             f"proven nowhere else ({where})"
         )
     return found
+
+
+def _disposed(site: Site, session: Session, store: str, studies: set[str]) -> set[str]:
+    """Return which studies of a repository were disposed of, and that no other store keeps.
+
+    A store that was given another name is another one: what is disposed of there counts here, but
+    not what a third store has and keeps, maybe in another version.
+
+    Args:
+        site: The site.
+        session: Any session.
+        store: The repository's store.
+        studies: Pseudonyms.
+    """
+    listed = {(where, study) for where, study, _ in suppressions.every(session)}
+    found = {study for _, study in listed} & studies
+    kept = {
+        study
+        for other in site.config.stores
+        for study in disposed.there(session, other, found)
+        if (other, study) not in listed
+    }
+    return {study for study in found if study not in kept or (store, study) in listed}
 
 
 def proven_stores(site: Site, session: Session, *, besides: str) -> dict[str, str]:

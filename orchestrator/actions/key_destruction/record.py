@@ -53,7 +53,8 @@ class Destruction:
         state: `PROPOSED` to `DESTROYED`.
         decided_by: Who approved or refused it.
         decided_at: When.
-        performed_by: Who did it.
+        performed_by: Who did it, the last one of those who did.
+        performers: Everybody who has begun it: what one was cut off in, another one may have ended.
         begun_at: When it was announced last.
         key_files: Ids of the key files that opened the password before.
         before: SHA-256 of what was measured before.
@@ -81,6 +82,7 @@ class Destruction:
     decided_by: str | None = None
     decided_at: datetime | None = None
     performed_by: str | None = None
+    performers: tuple[str, ...] = ()
     begun_at: datetime | None = None
     key_files: tuple[str, ...] = ()
     before: str | None = None
@@ -188,6 +190,7 @@ def _take(found: dict[str, Destruction], index: int, entry: Entry) -> None:
     elif entry.type == ACT:
         one.state, one.begun_at = BEGUN, entry.at
         one.performed_by = entry.actor
+        one.performers = tuple(sorted({*one.performers, entry.actor}))
         one.key_files = tuple(entry.body.get("key_files", ()))
         one.before = _hash(entry, "before")
     elif entry.type == f"{ACT}.done":

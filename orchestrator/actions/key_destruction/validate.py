@@ -61,7 +61,7 @@ def validate(
     with run(site, "key-destroy-validate", store=row.store):
         one = demand_state(get(site, name), DESTROYED)
         if one.validation == PENDING:
-            if one.performed_by is not None and are_one_person(site, site.actor, one.performed_by):
+            if any(are_one_person(site, site.actor, known) for known in one.performers):
                 raise RefusedError(
                     f"destruction {name}: {site.actor} did it and may not validate it",
                     hint=f"orchestrator --as ACTOR key destroy validate {name} --accept",

@@ -113,7 +113,8 @@ def try_before(site: Site, repository: RepositoryRow) -> Before:
     found = Before()
     site.keyring.password(repository.name)
     found.attempts.append(Attempt("keyring", "unwrapping the password", OPENED))
-    known = next(set(e.key_ids) for e in site.keyring.entries() if e.name == repository.name)
+    entry = site.keyring.find_repository(repository.name)
+    known = set() if entry is None else set(entry.key_ids)
     for name in site.config.copies:
         try:
             with _engine(site, name, repository) as engine:

@@ -17,7 +17,7 @@ from orchestrator.actions.key_destruction.record import Destruction
 from orchestrator.actions.sanitization.evidence import path_of
 from orchestrator.actions.site import Site, keyring_path
 from orchestrator.actions.state import KEYRING, members
-from orchestrator.catalog import files, suppressions
+from orchestrator.catalog import disposed, files, suppressions
 from orchestrator.engines.restic.binary import find_binary
 from orchestrator.errors import (
     CredentialError,
@@ -27,6 +27,7 @@ from orchestrator.errors import (
     UsageError,
 )
 from orchestrator.ledger import entry
+from tests.integration.disposal.executing import Crash, die, interfere
 from tests.integration.key_destruction.conftest import NEW, Replaced, acting
 from tests.support.clock import ShiftedClock
 from tests.support.site import STORE, LabSite
@@ -255,3 +256,78 @@ def test_password_that_came_back_is_seen_and_destroyed_again(done: tuple[LabSite
         assert destroy.execute(opened, name).state == "destroyed"
         assert [one.state for one in look_at_destroyed_keys(opened)] == ["warn", "ok"]
     assert not is_there(site)
+
+
+def test_what_another_store_keeps_is_not_disposed_of_by_one_that_does_not(
+    replaced: Replaced,
+) -> None:
+    """A study may lie in two stores in two versions, and be disposed of in one of them."""
+    site = replaced()
+    name = approved(site)
+    with site.opened() as opened:
+        image, study = one_study(opened)
+    path = site.images / os.fsdecode(image[0])
+    raw = path.read_bytes()
+    for one in image:
+        (site.images / os.fsdecode(one)).unlink()
+    (site.folder / "scans").mkdir()
+    (site.folder / "scans/other.dcm").write_bytes(raw[:-1] + bytes([raw[-1] ^ 1]))
+    site.file.write_text(site.file.read_text() + SCANS)
+    site.ask("init", site.folder)
+    site.ask("backup")
+    with site.opened() as opened, opened.catalog.transaction() as session:
+        assert disposed.there(session, "scans", [study]) == {study: 1}
+        suppressions.add(session, NEW, [study], now=opened.clock.now())
+    with acting(site, "it") as opened, pytest.raises(RefusedError) as told:
+        destroy.execute(opened, name)
+    assert f"{len(image)} contents, of 1 studies" in told.value.message
+    assert is_there(site)
+
+
+SCANS = """
+[stores.scans]
+kind = "folder"
+path = "scans"
+jurisdictions = ["US-TX"]
+rpo = "24h"
+rto = "4h"
+"""
+
+
+def test_whoever_has_destroyed_a_key_does_not_validate_it_once_another_has_ended_it(
+    replaced: Replaced,
+) -> None:
+    site = replaced()
+    name = approved(site)
+    with pytest.MonkeyPatch.context() as patch, acting(site, "it") as opened:
+        interfere(patch, destroy, "measured", before=die)
+        with pytest.raises(Crash):
+            destroy.execute(opened, name)
+    assert not is_there(site)
+    with acting(site, "second") as opened:
+        assert destroy.execute(opened, name).performed_by == "second"
+    for actor in ("it", "second"):
+        with acting(site, actor) as opened, pytest.raises(RefusedError, match="may not validate"):
+            validate.validate(opened, name, accept=False, attested=(), reason="as it is")
+
+
+def test_a_removed_folder_of_a_former_repository_is_no_damaged_key(replaced: Replaced) -> None:
+    site = replaced()
+    shutil.rmtree(site.primary)
+
+    answer = site.ask("key", "check", expect=3)
+
+    former, current = answer["repositories"]
+    assert (current["repository"], current["opens"]) == (NEW, True)
+    assert (former["repository"], former["opens"]) == (STORE, None)
+    assert f"store {STORE} is not in the site file any more" in former["detail"]
+    assert f"key destroy propose {STORE}" in former["hint"]
+    checks = {one["name"]: one for one in site.ask("doctor", expect=(0, 1))["checks"]}
+    assert checks[f"keys of {STORE}"]["state"] == "unknown"
+    assert checks[f"keys of {NEW}"]["state"] == "ok"
+    # What is there without its config, or is in use, is another matter.
+    site.primary.mkdir()
+    assert "there is no repository" in site.run("key", "check", expect=10).error["message"]
+    site.primary.rmdir()
+    shutil.move(site.primary.with_name(NEW), site.folder / "away")
+    assert NEW in site.run("key", "check", expect=10).error["message"]
