@@ -33,7 +33,7 @@ from orchestrator.errors import (
 
 
 class Repository(Restoring):
-    """A repository; `Restoring`, `Rewriting` and `Upkeep` have other verbs, `Access` the opening."""
+    """A repository; `Restoring`, `Rewriting`, `Upkeep` have other verbs, `Access` the opening."""
 
     __slots__ = ()
 
