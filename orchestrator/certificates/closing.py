@@ -21,6 +21,8 @@ from orchestrator.certificates.phrases import (
 
 _RECORDS = "record_disposal"
 _KEY = "key_destruction"
+_ON_ONE_PAGE = 6
+_FEW = 12
 
 
 def banner(kind: str, act: dict[str, Any]) -> dict[str, Any]:
@@ -79,9 +81,19 @@ def common(act: dict[str, Any], zone: Zone) -> list[Block]:
 
 
 def people(act: dict[str, Any]) -> Block:
-    """Return the last section: who took part, with lines to sign on."""
-    found = [_person(one) for one in act["persons"]]
-    return {"title": "Persons and signatures", "people": found}
+    """Return the last section: who took part, with lines to sign on.
+
+    Somebody who had several parts on one day signs once, below all of them.
+    """
+    parts: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for one in act["persons"]:
+        found = parts.setdefault(tuple(_person(one).items()), [])
+        if PARTS[one["part"]] not in found:
+            found.append(PARTS[one["part"]])
+    signing = [{"part": ", ".join(said), **dict(who)} for who, said in parts.items()]
+    # On one page, where they fit: nobody signs a page that does not say what for.
+    keep = len(signing) <= _ON_ONE_PAGE
+    return {"title": "Persons and signatures", "people": signing, "keep": keep}
 
 
 def _verification(one: dict[str, Any], zone: Zone) -> Block:
@@ -113,7 +125,7 @@ def _residual(act: dict[str, Any]) -> Block:
     if not left:
         return {**block, "text": _none_left(act)}
     rows = [
-        [one["where"], one["what"], maybe_date(one["until"]) or UNKNOWN, one["then"]]
+        [one["where"], one["what"], maybe_date(one["until"]) or "no date is known", one["then"]]
         for one in left
     ]
     head = ["Where", "In which form", "Until", "Then"]
@@ -127,7 +139,8 @@ def _none_left(act: dict[str, Any]) -> str:
         return "The outcome was not accepted: the medium counts as still holding its data."
     if any(act["held"].values()):
         return "On other media, by intention: what this one held is kept as named above."
-    return "Other media were not looked at: this certificate is about one medium."
+    about = "the media listed" if act["serials"] else "one medium"
+    return f"Other media were not looked at: this certificate is about {about}."
 
 
 def _evidence(act: dict[str, Any]) -> list[Block]:
@@ -142,13 +155,13 @@ def _evidence(act: dict[str, Any]) -> list[Block]:
             "title": "Evidence",
             "facts": [*given("Ledger entries", entries or None), *rows],
             "mono": True,
+            "keep": len(rows) <= _FEW,
         }
     ]
 
 
 def _person(one: dict[str, Any]) -> dict[str, str]:
     return {
-        "part": PARTS[one["part"]],
         "name": one["name"],
         "title": ", ".join(present((one["title"], one["organization"]))),
         "date": date_of(one["date"]),

@@ -184,6 +184,7 @@ def _held(held: dict[str, Any]) -> list[Block]:
                 ["Keys", ", ".join(held["keys"]) or "none"],
                 ["The same is kept on", "; ".join(held["elsewhere"]) or UNKNOWN],
             ],
+            "keep": True,
         }
     ]
 

@@ -85,7 +85,7 @@ def _cohort(site: Site, row: RepositoryRow, before: dict[str, Any]) -> str:
     first, last = (_day(site, before[name]) for name in ("first_at", "last_at"))
     span = f" taken from {first} to {last}" if first and last else ""
     return (
-        f"all that is in repository {row.name}, in snapshots{span}: snapshots: "
+        f"all that is in repository {row.name}, in snapshots{span}; snapshots: "
         f"{before['snapshots']}, different contents: {before['contents']:,}, studies: "
         f"{before['studies']:,}"
     )

@@ -60,8 +60,9 @@ def act_of(site: Site, row: Sanitization) -> MediaSanitization:
     basis = cast("Basis", row.basis)
     with site.catalog.reading() as session:
         held = sanitizations.holdings(session, row.medium) if row.medium else []
-    version = row.tool_version or "(version not stated)"
-    tools = (Tool(name=row.tool, version=version),) if row.tool else ()
+    tools = (
+        (Tool(name=row.tool, version=version_of(row.tool, row.tool_version)),) if row.tool else ()
+    )
     accepted = row.validation == ACCEPTED
     return MediaSanitization(
         sanitization=row.id,
@@ -105,6 +106,13 @@ def act_of(site: Site, row: Sanitization) -> MediaSanitization:
         if row.company is not None
         else None,
     )
+
+
+def version_of(tool: str, told: str | None) -> str:
+    """Return a program's version as it told it, without its name and how it was built."""
+    if told is None:
+        return "(version not stated)"
+    return told.removeprefix(tool).partition(" flags:")[0].strip(" ,") or told
 
 
 def _elsewhere(site: Site, held: Sequence[MediumHolding]) -> tuple[str, ...]:
@@ -230,7 +238,7 @@ def _persons(site: Site, row: Sanitization) -> list[Person]:
             # Who ran it answers for the reading back that this program did.
             found.append(named(row.performed_by, "verified", row.ended_at))
     elif row.performer is not None:
-        title = "title not stated" if row.company is None else "vendor, business associate"
+        title = "title not stated" if row.company is None else "vendor"
         found.append(
             Person(part="performed", name=row.performer, title=title, date=day(row.ended_at).date())
         )

@@ -88,6 +88,26 @@ def test_an_independent_reader_accepts_the_same_file(site: Site, tmp_path: Path)
     assert (tmp_path / "entry.json").read_bytes() == book.entry(made.recorded_index)
 
 
+def test_hashes_and_keys_are_copied_from_the_pages_as_they_are(site: Site) -> None:
+    made = certify.issue_sanitization(site, acts.sanitization())
+    text = said_by("pdftotext", "-raw", made.pdf, "-")
+    assert "\u200b" not in text
+    record = json.loads(made.record.read_text())
+    for value in (*record["act"]["evidence"].values(), made.record_sha256):
+        assert value in text
+    # The key is longer than a line: broken, and nothing put in between.
+    assert site.ledger.verifier.vkey in text.replace("\n", "")
+
+
+@pytest.mark.parametrize("name", ["measured", "rejected", "key", "batch"])
+def test_nobody_signs_a_page_that_does_not_say_what_for(site: Site, name: str) -> None:
+    made = certify.issue(site, KINDS[name])
+    pages = said_by("pdftotext", "-layout", made.pdf, "-").split("\f")
+    signed = [page for page in pages if "Date signed" in page]
+    assert len(signed) == 1
+    assert "Persons and signatures" in signed[0]
+
+
 def test_any_changed_byte_is_refused(site: Site, tmp_path: Path) -> None:
     made = certify.issue_sanitization(site, acts.sanitization())
     pdf = made.pdf.read_bytes()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.actions.sanitization.certificate import hidden_areas
+from orchestrator.actions.sanitization.certificate import hidden_areas, version_of
 from orchestrator.catalog.sanitization_tables import Sanitization
 
 
@@ -47,3 +47,18 @@ def test_what_acts_on_the_whole_medium_reaches_its_hidden_areas(
     kind: str, technique: str, method: str
 ) -> None:
     assert set(outcomes(kind, technique, method, hidden=None).values()) == {"reached"}
+
+
+@pytest.mark.parametrize(
+    ("tool", "told", "version"),
+    [
+        ("cryptsetup", "cryptsetup 2.6.1 flags: UDEV BLKID KEYRING KERNEL_CAPI", "2.6.1"),
+        ("nwipe", "nwipe version 0.34", "version 0.34"),
+        ("blkdiscard", "blkdiscard from util-linux 2.38.1", "from util-linux 2.38.1"),
+        ("hdparm", "9.65", "9.65"),
+        ("nvme", None, "(version not stated)"),
+        ("nvme", "nvme", "nvme"),
+    ],
+)
+def test_a_tool_is_named_once(tool: str, told: str | None, version: str) -> None:
+    assert version_of(tool, told) == version

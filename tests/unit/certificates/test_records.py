@@ -299,3 +299,21 @@ def test_an_agreement_that_had_expired_is_called_so() -> None:
         blocks = sections.of_kind(record["kind"], record["act"], Zone(ZoneInfo("UTC")))
         (block,) = [one for one in blocks if one["title"] == "Vendor"]
         assert ["Business associate agreement", words] in block["facts"]
+
+
+def test_who_had_several_parts_on_one_day_signs_once() -> None:
+    one = acts.person("requested", "Ann Archer", "IT administrator")
+    same = dataclasses.replace(one, part="performed")
+    later = dataclasses.replace(one, part="verified", date=acts.DAY + dt.timedelta(days=1))
+    record = record_of(acts.sanitization(persons=(one, acts.CY, same, later, acts.BO)))
+    signing = closing.people(record["act"])["people"]
+    assert [(who["part"], who["date"][:1]) for who in signing] == [
+        ("Requested by, Performed by", "4"),
+        ("Approved by", "4"),
+        ("Verified by", "5"),
+        ("Validated by", "4"),
+    ]
+
+
+def test_a_batch_is_not_called_one_medium() -> None:
+    assert "about the media listed" in residual_text(acts.batch(2))
