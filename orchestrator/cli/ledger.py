@@ -67,7 +67,10 @@ def list_entries(invocation: Invocation, /, limit: int, **asked: Any) -> None:
             for one in found.entries
         ],
     )
-    render.say(f"{found.reader.checkpoint.size} entries, root {found.reader.checkpoint.root.hex()}")
+    size = found.reader.checkpoint.size
+    render.say(
+        f"{len(found.entries)} shown of {size} entries, root {found.reader.checkpoint.root.hex()}"
+    )
     render.say(f"key {found.vkey}")
 
 
