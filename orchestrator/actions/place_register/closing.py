@@ -229,12 +229,18 @@ def _is_first_person(site: Site, row: CopyPlace) -> bool:
 def _proving(session: Session, row: CopyPlace, name: str) -> str:
     """Return the id of a sanitization that shows that nothing is left at a place."""
     done = sanitizations.get(session, name)
-    is_late = done.ended_at is not None and done.ended_at >= row.last_seen
-    is_good = done.state in (EXECUTED, RECORDED) and done.validation == ACCEPTED
-    if not (is_late and is_good and done.method in METHODS):
+    lacking = {
+        "has no outcome yet": done.state not in (EXECUTED, RECORDED),
+        "reached no method": done.state in (EXECUTED, RECORDED) and done.method not in METHODS,
+        "was not accepted by a second person": done.validation != ACCEPTED,
+        "did not end after the copy was last seen there": done.ended_at is None
+        or done.ended_at < row.last_seen,
+    }
+    why = [words for words, is_lacking in lacking.items() if is_lacking]
+    if why:
         raise RefusedError(
-            f"sanitization {done.id} does not show that place {row.id} is empty: it must have "
-            "reached a method, be accepted, and have ended after the copy was last seen there",
+            f"sanitization {done.id} does not show that place {row.id} is empty: it "
+            + "; it ".join(why),
             hint=f"orchestrator sanitize show {done.id}",
         )
     return done.id
