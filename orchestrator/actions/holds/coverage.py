@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.site import Site
 from orchestrator.catalog import facts, holds
-from orchestrator.catalog.holds import Cover
+from orchestrator.catalog.hold_cover import Cover
 from orchestrator.retention.hold import Hold, HoldKind
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.holds import coverage, guard
 from orchestrator.actions.site import Site
-from orchestrator.catalog import disposals, holds, repositories
+from orchestrator.catalog import disposals, hold_cover, repositories
 from orchestrator.config.site import ImmutableCopy
 from orchestrator.errors import NotFoundError, OrchestratorError, StoppedError
 
@@ -130,7 +130,7 @@ def _touches(site: Site, session: Session, hold: Hold, disposal: str) -> bool:
     stores = {one.store for one in disposals.studies(session, disposal, states=_AT_STAKE)}
     for store in stores:
         selected = coverage.cover(site, session, store, hold)
-        if selected is not None and disposal in holds.disposals_with(
+        if selected is not None and disposal in hold_cover.disposals_with(
             session, store, selected, _AT_STAKE
         ):
             return True

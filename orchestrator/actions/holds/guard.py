@@ -17,7 +17,7 @@ from orchestrator.actions.holds import coverage
 from orchestrator.actions.holds.replaced import Replaced
 from orchestrator.actions.holds.witnessed import open_since, records_begin
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, holds, repositories, snapshots
+from orchestrator.catalog import copies, hold_cover, holds, repositories, snapshots
 from orchestrator.errors import OrchestratorError, RefusedError
 from orchestrator.retention.hold import Hold
 
@@ -116,7 +116,7 @@ def held_studies(
         covered = (
             set(studies)
             if hold.kind == "store"
-            else holds.studies(session, store, selected, studies)
+            else hold_cover.studies(session, store, selected, studies)
         )
         if hold.study is not None and hold.study in studies:
             covered.add(hold.study)  # also of one that no row names any more
@@ -267,10 +267,10 @@ def _holding(
     selected = coverage.cover(site, session, store, hold)
     if selected is None:
         return
-    spans = [] if hold.kind == "store" else holds.spans(session, store, selected)
+    spans = [] if hold.kind == "store" else hold_cover.spans(session, store, selected)
     since = open_since(session, hold.id, store)
     begin = records_begin(session, store) or ""
-    taken = replaced.taken_by(holds.disposals_with(session, store, selected, Replaced.TAKEN))
+    taken = replaced.taken_by(hold_cover.disposals_with(session, store, selected, Replaced.TAKEN))
     for row in rows:
         covered = (
             hold.kind == "store"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from orchestrator.actions.holds import coverage
 from orchestrator.actions.person import demand_person
 from orchestrator.actions.site import Site
-from orchestrator.catalog import holds, repositories
+from orchestrator.catalog import hold_cover, holds, repositories
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -136,7 +136,7 @@ def _studies(site: Site, session: Session, row: HoldRow) -> int:
     hold = next(one for one in coverage.in_force(session, site) if one.id == row.id)
     stores = {one.store for one in repositories.of_store(session)}
     return sum(
-        holds.count_studies(session, store, selected)
+        hold_cover.count_studies(session, store, selected)
         for store in sorted(stores)
         if (selected := coverage.cover(site, session, store, hold)) is not None
     )

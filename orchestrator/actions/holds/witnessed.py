@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.holds import coverage
 from orchestrator.actions.site import Site
-from orchestrator.catalog import facts, holds
+from orchestrator.catalog import facts, hold_cover
 
 if TYPE_CHECKING:
     from sqlmodel import Session
@@ -61,7 +61,7 @@ class Watch:
             for hold in coverage.in_force(session, site)
             if hold.kind != "store"
             and (selected := coverage.cover(site, session, store, hold)) is not None
-            and (spans := holds.count_files(session, store, selected))
+            and (spans := hold_cover.count_files(session, store, selected))
         }
 
     def settle(self) -> list[str]:
@@ -72,7 +72,7 @@ class Watch:
         """
         found = []
         for hold, (selected, (files, first_run)) in self._before.items():
-            left = holds.untouched(self._session, self._store, selected, self._run_id)
+            left = hold_cover.untouched(self._session, self._store, selected, self._run_id)
             if left < files:
                 found.append(hold)
                 known = open_since(self._session, hold, self._store)

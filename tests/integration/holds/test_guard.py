@@ -12,7 +12,7 @@ from orchestrator.actions.holds import coverage, effects, guard, place, release,
 from orchestrator.actions.holds.listing import hold_list
 from orchestrator.actions.holds.place import Wish
 from orchestrator.actions.sanitization import attest
-from orchestrator.catalog import copies, disposals, holds, media, snapshots
+from orchestrator.catalog import copies, disposals, hold_cover, holds, media, snapshots
 from orchestrator.catalog.copy_tables import CopyState, Medium
 from orchestrator.catalog.disposal_tables import Disposal, DisposalStudy, SnapshotReplacement
 from orchestrator.catalog.retention_tables import ListedPatient, PatientList
@@ -130,7 +130,9 @@ def test_held_file_that_is_overwritten_keeps_every_snapshot_since_the_first(
     nights.back_up(5)
     assert nights.held() == {2, 3, 4, 5}
     with nights.site.catalog.reading() as session:
-        assert not holds.studies(session, STORE, holds.Cover("study", study=nights.study(1)))
+        assert not hold_cover.studies(
+            session, STORE, hold_cover.Cover("study", study=nights.study(1))
+        )
     with guard.guarded(nights.site) as session:
         still = guard.held_studies(nights.site, session, STORE, [nights.study(1)])
     assert set(still) == {nights.study(1)}
