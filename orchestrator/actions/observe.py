@@ -1,4 +1,4 @@
-"""Recording what was seen of a copy, and gathering those facts for a verdict."""
+"""Recording what was seen of a copy, and what it holds by the catalog's inventory."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from orchestrator.actions.copy_facts import BAD, detail_of, facts_of, limits
 from orchestrator.actions.place_register import noting
 from orchestrator.actions.places import OpenCopy
 from orchestrator.actions.site import Site
-from orchestrator.actions.verdict import CopyFacts, CopyState, Limits, judge_copy
+from orchestrator.actions.verdict import CopyState, judge_copy
 from orchestrator.catalog import (
     copies,
     disposals,
@@ -20,15 +21,10 @@ from orchestrator.catalog import (
     repositories,
     snapshots,
 )
-from orchestrator.config.site import Copy
 from orchestrator.engines.layout import FileKey
 
 if TYPE_CHECKING:
     from sqlmodel import Session
-
-    from orchestrator.catalog.copy_tables import CopyState as CopyStateRow
-
-BAD = ("damaged", "missing")
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
@@ -48,16 +44,6 @@ class Held:
     bad: int
     verified_at: datetime | None
     protected_until: datetime | None
-
-
-def limits(site: Site, store: str) -> Limits:
-    """Return how old facts about a store's copies may be."""
-    targets = site.config.targets
-    return Limits(
-        rpo=site.store_config(store).rpo,
-        verified_within=targets.verified_within,
-        observed_within=targets.observed_within,
-    )
 
 
 def versions(site: Site, copy: str, repository_id: str) -> dict[str, str]:
@@ -145,7 +131,7 @@ def record(
         have = held(session, key, needed)
         newest = _newest_held(session, repository_id, have.names, now)
         last = copies.get_state(session, key)
-        unsound = _detail(last.detail if last else None).get("unsound", False)
+        unsound = detail_of(last.detail if last else None).get("unsound", False)
         detail = {
             "domain": opened.domain,
             "separate": opened.separate,
@@ -180,38 +166,10 @@ def record_absence(site: Site, name: str, repository_id: str, words: str) -> Non
     with site.catalog.transaction() as session:
         rows = [row for row in copies.states(session, name) if row.repository_id == repository_id]
         for medium, detail in [(row.medium, row.detail) for row in rows] or [("", None)]:
-            body = {**_detail(detail), "reachable": False, "words": words}
+            body = {**detail_of(detail), "reachable": False, "words": words}
             key = (name, medium, repository_id)
             copies.update_state(session, key, observed_at=now, detail=json.dumps(body))
             _judge_and_note(site, session, key, now)
-
-
-def facts_of_store(
-    site: Site, session: Session, store: str
-) -> tuple[list[CopyFacts], datetime | None]:
-    """Gather what is known of every copy of a store, and when its newest snapshot was taken.
-
-    An offline copy is spoken for by its best medium.
-    """
-    now = site.clock.now()
-    rows: dict[str, list[CopyFacts]] = {name: [] for name in site.config.copies}
-    retired = {row.id for row in media.of_copy(session, retired=True) if row.retired_at is not None}
-    for state in copies.states(session, store=store):
-        if state.copy_ in rows and state.medium not in retired:
-            rows[state.copy_].append(_facts(site, session, state))
-    newest = snapshots.newest_complete(session, store, now=now)
-    newest_at = newest.at if newest else None
-    wanted = limits(site, store)
-
-    def rank(facts: CopyFacts) -> tuple[bool, float]:
-        counts = judge_copy(facts, newest=newest_at, limits=wanted, now=now).counts
-        return counts, facts.newest_at.timestamp() if facts.newest_at else 0.0
-
-    chosen = [
-        max(found, key=rank) if found else CopyFacts(name, site.config.copies[name].role)
-        for name, found in rows.items()
-    ]
-    return chosen, newest_at
 
 
 def suspicion(tampered: int, foreign: int = 0) -> str | None:
@@ -232,30 +190,6 @@ def suspicion(tampered: int, foreign: int = 0) -> str | None:
     return "; ".join(words) or None
 
 
-def _facts(site: Site, session: Session, row: CopyStateRow) -> CopyFacts:
-    copy: Copy = site.config.copies[row.copy_]
-    detail = _detail(row.detail)
-    have = copies.totals(session, (row.copy_, row.medium, row.repository_id))
-    due_at = media.get(session, row.medium).due_at if row.medium else None
-    return CopyFacts(
-        copy=row.copy_,
-        role=copy.role,
-        medium=detail.get("label"),
-        domain=detail.get("domain"),
-        reachable=detail.get("reachable"),
-        observed_at=row.observed_at,
-        separate=detail.get("separate", True),
-        damaged=sum(have.get(state, (0, 0))[0] for state in BAD) + bool(detail.get("unsound")),
-        alarm=detail.get("words") if detail.get("alarm") else None,
-        newest_snapshot=row.newest_snapshot,
-        newest_at=row.newest_at,
-        verified_at=row.verified_at,
-        protected_until=row.protected_until,
-        due_at=due_at,
-        detail=detail.get("words"),
-    )
-
-
 def _judge_and_note(site: Site, session: Session, key: copies.CopyKey, now: datetime) -> CopyState:
     row = copies.get_state(session, key)
     if row is None:
@@ -263,7 +197,7 @@ def _judge_and_note(site: Site, session: Session, key: copies.CopyKey, now: date
     store = next(r.store for r in repositories.of_store(session) if r.id == key[2])
     newest = snapshots.newest_complete(session, store, now=now)
     judged = judge_copy(
-        _facts(site, session, row),
+        facts_of(site, session, row),
         newest=newest.at if newest else None,
         limits=limits(site, store),
         now=now,
@@ -294,10 +228,6 @@ def _newest_held(
         ):
             return row.id, row.at
     return None
-
-
-def _detail(text: str | None) -> dict[str, Any]:
-    return dict(json.loads(text)) if text else {}
 
 
 def _earliest(instants: list[datetime | None]) -> datetime | None:

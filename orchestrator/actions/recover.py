@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import observe
+from orchestrator.actions import copy_facts, observe
 from orchestrator.actions.places import OpenCopy, open_copy
 from orchestrator.actions.restore_from import outside
 from orchestrator.actions.run import Run, run
@@ -150,7 +150,7 @@ def _missing(
     """Return what the catalog says was put by then, and the bucket does not list at all."""
     with site.catalog.reading() as session:
         rows = list(
-            copies.inventory(session, (name, "", repository.id), states=("good", *observe.BAD))
+            copies.inventory(session, (name, "", repository.id), states=("good", *copy_facts.BAD))
         )
     listed = set(found.candidates) | found.late
     return {

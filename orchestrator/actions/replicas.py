@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from orchestrator.actions import observe
+from orchestrator.actions import copy_facts, observe
 from orchestrator.actions.holds import guard
 from orchestrator.actions.lock import removing
 from orchestrator.actions.place_register import noting
@@ -199,7 +199,7 @@ class Replicas:
             copies.mark_removed(session, key, [file.key for file in result.removed], now=now)
             lost: set[FileKey] = {
                 (row.kind, row.name)
-                for row in copies.inventory(session, key, states=("good", *observe.BAD))
+                for row in copies.inventory(session, key, states=("good", *copy_facts.BAD))
                 if result.listed and (row.kind, row.name) not in result.present
             }
             # A run that was cut off, or a bucket's own rule, took them and told nobody.

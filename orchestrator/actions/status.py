@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.actions import missed, observe, primary
+from orchestrator.actions import copy_facts, missed, primary
 from orchestrator.actions.attach import look
 from orchestrator.actions.disposal.under_way import UnderWay, under_way
 from orchestrator.actions.drills.status import (
@@ -118,9 +118,9 @@ def status(site: Site, stores: list[str]) -> list[StoreStatus]:
 
 def _status_of(site: Site, store: str) -> StoreStatus:
     now = site.clock.now()
-    limits = observe.limits(site, store)
+    limits = copy_facts.limits(site, store)
     with site.catalog.reading() as session:
-        known, newest = observe.facts_of_store(site, session, store)
+        known, newest = copy_facts.facts_of_store(site, session, store)
         state = repositories.store_state(session, store)
         last_run = _last_backup(session, store)
         rpo = recovery_point(site, session, store)
