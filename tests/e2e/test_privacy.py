@@ -112,16 +112,19 @@ def _take(seen: Gathered, *words: str) -> None:
 def _kill_in_the_middle(seen: Gathered) -> None:
     """Leave what a crash leaves: scratch files that a run in good order would have removed."""
     site = seen.site
-    running = subprocess.Popen(
-        [PROGRAM, "backup"],
-        env={**os.environ, **site.cli.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    while not any(site.state.glob("scratch/*/*")) and running.poll() is None:
-        time.sleep(0.005)
-    running.send_signal(signal.SIGKILL)
-    assert running.wait() == -signal.SIGKILL
+    for _ in range(5):
+        running = subprocess.Popen(
+            [PROGRAM, "backup"],
+            env={**os.environ, **site.cli.env},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not any(site.state.glob("scratch/*/*")) and running.poll() is None:
+            time.sleep(0.005)
+        running.send_signal(signal.SIGKILL)
+        if running.wait() == -signal.SIGKILL:  # else it was done before the kill came
+            break
+    assert running.returncode == -signal.SIGKILL
     for path in site.state.rglob("*"):
         if path.is_file() and "cache" not in path.parts:
             seen.crashed[str(path.relative_to(site.state))] = path.read_bytes()

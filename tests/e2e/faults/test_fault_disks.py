@@ -98,7 +98,7 @@ def test_medium_pulled_out_while_writing(make_site: MakeSite) -> None:
     process = site.start("backup", warm=True)
     wait_for(lambda: set(_names(site.on_medium)) - before, pause_s=0.001)
     site.medium.unmount(lazily=True)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
 
     assert process.returncode == 3, (out, err)
     assert not any(site.medium.mount_point.iterdir()), "the bare mount point was written to"

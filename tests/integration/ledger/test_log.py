@@ -157,7 +157,7 @@ def test_two_open_logs_take_turns(folder: Path) -> None:
 
 def test_threads_that_append_at_once_lose_nothing(folder: Path) -> None:
     log_in(folder)
-    logs = [Log.open(folder, SIGNER) for _ in range(2)]
+    logs = [Log.open(folder, SIGNER, wait_s=300) for _ in range(2)]
 
     def work(number: int) -> None:
         for at in range(25):
