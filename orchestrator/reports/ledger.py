@@ -28,6 +28,8 @@ class LedgerSummary:
         covered: Entries of the period.
         counts: How many of each type.
         stores: For each store ``store``, ``days``, ``whole``, ``partial``, ``without``.
+        alarms: What did not happen or did not go well, in the form of ``listed``.
+        alarms_left_out: What of that is too much for paper.
         listed: Entries one by one: ``index``, ``at``, ``type``, ``actor``, ``says``.
         left_out: Entries that would have been listed and were too many.
         anchors: Who vouches: ``kind``, ``target``, ``size``, ``at``.
@@ -45,6 +47,8 @@ class LedgerSummary:
     covered: int
     counts: list[tuple[str, int]] = field(default_factory=list)
     stores: list[dict[str, str]] = field(default_factory=list)
+    alarms: list[dict[str, str]] = field(default_factory=list)
+    alarms_left_out: int = 0
     listed: list[dict[str, str]] = field(default_factory=list)
     left_out: int = 0
     anchors: list[dict[str, str]] = field(default_factory=list)
@@ -63,12 +67,5 @@ def render_pdf(summary: LedgerSummary, *, paper: Paper = "us-letter") -> bytes:
     data = asdict(summary) | {
         "made_at": f"{summary.made_at:%Y-%m-%d %H:%M} UTC",
         "paper": paper,
-        "alarms": [one for one in summary.listed if _is_alarm(one["type"])],
     }
     return compile_pdf("orchestrator.reports", "ledger.typ", data, at=summary.made_at)
-
-
-def _is_alarm(kind: str) -> bool:
-    return kind in ("missed", "clock.jump", "ledger.incident", "key.unexpected") or kind.endswith(
-        (".failed", ".interrupted", ".partial", ".refused")
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 
 ROUTINE = frozenset({"backup.day", "check.done", "drill.done", "medium.overdue", "probe.done"})
 """What is counted rather than listed; each stands in the ledger one by one."""
+
+ALWAYS_WRONG = frozenset(
+    {
+        "certificate.revoked",
+        "clock.jump",
+        "key.unexpected",
+        "ledger.incident",
+        "medium.overdue",
+        "missed",
+    }
+)
+"""What never happens where all goes well."""
 
 MOST_LISTED = 2000
 """A summary of more pages is none: the export has the rest, and the summary says so."""
@@ -52,22 +65,19 @@ def summarize(site: Site, *, first: str | None, last: str | None) -> LedgerSumma
     reader = site.ledger.reader()
     counts: Counter[str] = Counter()
     listed: list[dict[str, str]] = []
+    alarms: list[dict[str, str]] = []
     days: dict[str, Counter[str]] = {}
-    covered = 0
+    covered = wrong = 0
     for one in select(site, reader, Wanted(since=since, until=until)):
         covered += 1
         counts[one.entry.type] += 1
         _count_days(days, one)
         if one.entry.type not in ROUTINE and len(listed) < MOST_LISTED:
-            listed.append(
-                {
-                    "index": str(one.index),
-                    "at": f"{one.entry.at.astimezone(zone):%Y-%m-%d %H:%M}",
-                    "type": one.entry.type,
-                    "actor": _name(site, one.entry.actor),
-                    "says": words(one),
-                }
-            )
+            listed.append(_line(site, one))
+        if went_wrong(one.entry.type, one.entry.body):
+            wrong += 1
+            if len(alarms) < MOST_LISTED:
+                alarms.append(_line(site, one))
     with site.catalog.reading() as session:
         vouchers = anchors.newest(session, site.ledger.number)
     return LedgerSummary(
@@ -77,12 +87,14 @@ def summarize(site: Site, *, first: str | None, last: str | None) -> LedgerSumma
         size=reader.checkpoint.size,
         root=reader.checkpoint.root.hex(),
         first=first or "the beginning",
-        last=last or "now",
+        last=last or f"{site.clock.now().astimezone(zone):%Y-%m-%d}",
         zone=str(zone),
         made_at=site.clock.now(),
         covered=covered,
         counts=sorted(counts.items()),
         stores=[{"store": name, **_in_words(found)} for name, found in sorted(days.items())],
+        alarms=alarms,
+        alarms_left_out=wrong - len(alarms),
         listed=listed,
         left_out=max(0, covered - len(listed) - sum(counts[kind] for kind in ROUTINE)),
         anchors=[
@@ -95,6 +107,47 @@ def summarize(site: Site, *, first: str | None, last: str | None) -> LedgerSumma
             for row in vouchers
         ],
     )
+
+
+def went_wrong(kind: str, body: Mapping[str, Any]) -> bool:
+    """Say whether an entry tells of something that did not happen or did not go well.
+
+    Also of routine work that says so only inside: a check that found damage, a drill without proof.
+    What such an entry does not say is not taken for good.
+    """
+    if kind in ALWAYS_WRONG or kind.endswith((".failed", ".interrupted", ".partial", ".refused")):
+        return True
+    if kind == "check.done":
+        return _damaged(body) != 0
+    if kind == "backup.day":
+        return not body.get("outcomes", {}).get("succeeded")
+    good = {"drill.done": "verified", "probe.done": "held"}.get(kind)
+    if good is not None:
+        return body.get("verdict") != good
+    if kind == "sanitization.run.done":
+        return body.get("verification") != "verified"
+    return body.get("decision") == "rejected"
+
+
+def _damaged(body: Mapping[str, Any]) -> int:
+    """Return how many files a check found damaged; -1 if it does not say."""
+    copies = body.get("copies") or []
+    found = [one.get("damaged") for one in copies if isinstance(one, dict)]
+    known = [one for one in found if isinstance(one, int)]
+    return sum(known) if known and len(known) == len(found) else -1
+
+
+def _line(site: Site, one: Listed) -> dict[str, str]:
+    says = words(one)
+    if one.entry.type == "check.done" and (damaged := _damaged(one.entry.body)) > 0:
+        says = f"damaged {damaged}; {says}"
+    return {
+        "index": str(one.index),
+        "at": f"{one.entry.at.astimezone(site.config.timezone):%Y-%m-%d %H:%M}",
+        "type": one.entry.type,
+        "actor": _name(site, one.entry.actor),
+        "says": says,
+    }
 
 
 def words(one: Listed) -> str:
@@ -111,6 +164,8 @@ def words(one: Listed) -> str:
 def _value(value: Any) -> str:
     if value in (None, "", [], {}):
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, dict):
         return ", ".join(f"{name} {_value(one)}" for name, one in value.items())
     if isinstance(value, list):
