@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from orchestrator.actions.run import BY_HAND, Occasion, Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import copies, facts
 from orchestrator.engines.layout import REMOVE_ORDER
-from orchestrator.errors import RefusedError
+from orchestrator.errors import NotFoundError, OrchestratorError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,12 +22,25 @@ if TYPE_CHECKING:
     from sqlmodel import Session
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
+    from orchestrator.clock import Clock
     from orchestrator.engines.bucket.bucket import Bucket
+    from orchestrator.engines.bucket.settings import BucketSettings
     from orchestrator.engines.bucket.versions import VersionFact
     from orchestrator.engines.layout import FileKey
 
 _AT_ONCE = 16
-"""Versions removed in one transaction: the catalog's writers wait for so long."""
+"""Versions removed in one transaction, if they take no longer than `_LONGEST_S`."""
+
+_LONGEST_S = 2.0
+"""After so long the next version is removed in another transaction: the catalog's writers wait."""
+
+_CONNECT_S, _ANSWER_S = 3.0, 10.0
+"""How long a server may take in a transaction: even one that hangs ends it before writers give up,
+for removing a version takes two requests."""
+
+_ATTEMPTS = 4
+_PAUSE_S = 2.0
+"""What did not answer is asked again so often, after so long, longer each time."""
 
 _EVER = ("good", "damaged", "missing", "removed")
 
@@ -81,6 +95,8 @@ def sweep(site: Site, name: str, stores: list[str], *, occasion: Occasion = BY_H
 
 
 def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
+    from orchestrator.engines.bucket.bucket import Bucket
+
     site = current.site
     key = (name, "", repository.id)
     obsolete = observe.removed_from_primary(site, repository.id)
@@ -94,7 +110,8 @@ def _sweep(current: Run, name: str, repository: RepositoryRow) -> Sweep:
             )
             current.fell_short(problem)
             return Sweep(repository.store, 0, len(seen.outdated), problem=problem)
-        locked, held = _remove(site, bucket, repository, seen)
+        with Bucket(_quick(bucket), site.clock) as quick:
+            locked, held = _remove(site, quick, repository, seen)
         left = [v for v in bucket.versions(repository.name) if v.parsed in obsolete]
     names = {version.parsed for version in left}
     outdated = [version for version, _ in seen.outdated]
@@ -169,27 +186,80 @@ def _remove(
     """Remove what may go; returns how many versions stay, and the holds that keep them.
 
     Some at a time, each time with the gate shut: a hold that is placed meanwhile keeps the rest.
+    What the server did not answer is tried again with the gate open.
     """
-    locked = 0
-    staying = _Staying(seen.never_sent)
-    for start in range(0, len(seen.outdated), _AT_ONCE):
+    from orchestrator.engines.bucket.faults import is_passing
+
+    work = _Work(bucket, seen)
+    tried = 0
+    while work.left:
         site.check_stop()
-        with guard.guarded(site) as session:
-            held = guard.held_among(site, session, repository.id, seen.snapshots)
-            if held:
-                ids = {one for holds in held.values() for one in holds}
-                return locked + len(seen.outdated) - start, tuple(sorted(ids))
-            for version, given_up in seen.outdated[start : start + _AT_ONCE]:
-                rank = _rank(version)
-                if staying.may_need(rank, given_up):
-                    locked += 1
-                    continue
-                try:
-                    bucket.sweep(version)
-                except RefusedError:
-                    locked += 1
-                    staying.add(rank, given_up)
-    return locked, ()
+        try:
+            with guard.guarded(site) as session:
+                held = guard.held_among(site, session, repository.id, seen.snapshots)
+                if held:
+                    ids = {one for holds in held.values() for one in holds}
+                    return work.locked + len(work.left), tuple(sorted(ids))
+                work.some(site.clock)
+        except OrchestratorError as error:
+            tried += 1
+            if tried >= _ATTEMPTS or not is_passing(error):
+                raise
+            site.stop.wait(_PAUSE_S * tried)
+        else:
+            tried = 0
+    return work.locked, ()
+
+
+def _quick(bucket: Bucket) -> BucketSettings:
+    """Return the settings of a bucket that is asked while the catalog's writers wait."""
+    return replace(
+        bucket.settings,
+        connect_timeout_s=_CONNECT_S,
+        read_timeout_s=_ANSWER_S,
+        attempts=1,
+    )
+
+
+class _Work:
+    """The outdated versions that are left, and how many have to stay.
+
+    Args:
+        bucket: Where they are.
+        seen: What it lists.
+    """
+
+    def __init__(self, bucket: Bucket, seen: _Seen) -> None:
+        self.left = deque(seen.outdated)
+        self.locked = 0
+        self._bucket = bucket
+        self._staying = _Staying(seen.never_sent)
+
+    def some(self, clock: Clock) -> None:
+        """Remove a few, as many as take no longer than others should wait.
+
+        Raises:
+            OrchestratorError: The server did not do it; what it did is done.
+        """
+        until = clock.monotonic() + _LONGEST_S
+        for _ in range(min(_AT_ONCE, len(self.left))):
+            self._one(*self.left[0])
+            self.left.popleft()
+            if clock.monotonic() >= until:
+                return
+
+    def _one(self, version: VersionFact, given_up: datetime) -> None:
+        rank = _rank(version)
+        if self._staying.may_need(rank, given_up):
+            self.locked += 1
+            return
+        try:
+            self._bucket.sweep(version)
+        except RefusedError:
+            self.locked += 1
+            self._staying.add(rank, given_up)
+        except NotFoundError:
+            pass  # it went although the answer was lost; a second listing proves it
 
 
 class _Staying:

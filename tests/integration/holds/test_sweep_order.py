@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
+from sqlmodel import Session
 
 from orchestrator.actions import sweep
+from orchestrator.actions.holds import guard
 from orchestrator.actions.rotate import rotate
+from orchestrator.actions.site import Site
 from orchestrator.catalog import copies
+from orchestrator.catalog.database import BUSY_TIMEOUT_S
 from orchestrator.engines.bucket.versions import VersionFact
 from orchestrator.engines.interface import StoredFile
 from orchestrator.engines.layout import RepositoryFile
-from orchestrator.errors import RefusedError
+from orchestrator.errors import EngineTimeoutError, NotFoundError, RefusedError
 from tests.integration.holds.test_paths import KEEP_ONE, night
 from tests.support.clock import ShiftedClock
 from tests.support.site import STORE, LabSite
@@ -132,6 +137,57 @@ def test_what_goes_later_is_later_also_where_the_clock_was_set_back(
     assert len(given_up) == 2
     last = lab.rows("SELECT name FROM copy_file WHERE removed_at = ?", given_up[-1])
     assert set(done.remove) <= {row["name"] for row in last}
+
+
+class SlowClock(ShiftedClock):
+    """Time passes only by what a server takes."""
+
+    passed_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.passed_s
+
+
+class Slow(Locked):
+    """A bucket whose server takes its time, loses an answer and has done it all the same."""
+
+    def __init__(self, clock: SlowClock) -> None:
+        super().__init__("nothing")
+        self._clock = clock
+
+    def sweep(self, one: VersionFact) -> None:
+        assert one.parsed is not None
+        if one.parsed[1][0] in self.names:
+            raise NotFoundError("there is no such version")
+        super().sweep(one)
+        self._clock.passed_s += sweep._LONGEST_S
+        if self.names == ["a", "b"]:
+            raise EngineTimeoutError("no answer")
+
+
+def test_a_slow_server_keeps_the_catalogs_writers_waiting_for_one_version_at_most(
+    backed_up: Callable[..., LabSite], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A nightly backup of another store waits for the catalog 30 seconds and no longer."""
+    assert sweep._LONGEST_S + 2 * (sweep._CONNECT_S + sweep._ANSWER_S) < BUSY_TIMEOUT_S
+    monkeypatch.setattr(sweep, "_PAUSE_S", 0.0)
+    clock, guarded = SlowClock(), guard.guarded
+    shut: list[list[str]] = []
+    bucket = Slow(clock)
+
+    def noted(site: Site) -> AbstractContextManager[Session]:
+        shut.append(list(bucket.names))
+        return guarded(site)
+
+    monkeypatch.setattr(guard, "guarded", noted)
+    outdated = [(version(one, digit), AT) for one, digit in zip(KINDS, "abc", strict=True)]
+    with backed_up().opened(clock) as site:
+        seen = sweep._Seen(outdated, frozenset(), 0)
+        done = sweep._remove(site, bucket, site.repository(STORE), seen)  # type: ignore[arg-type]
+    assert done == (0, ())
+    assert bucket.names == ["a", "b", "c"]
+    # One version in each transaction; where the answer was lost it is asked for in another one.
+    assert shut == [[], ["a"], ["a", "b"]]
 
 
 def swept(
