@@ -12,7 +12,9 @@ from orchestrator.actions.place_register.recover import recover as recover_place
 from orchestrator.actions.rebuilding.bring import bring_back
 from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
-from orchestrator.catalog import anchors
+from orchestrator.catalog import anchors, facts
+
+_OWED = "ledger:fetched"
 
 
 @dataclass(slots=True)
@@ -45,11 +47,13 @@ def learn(site: Site) -> Learned:
     """
     site.demand_role("custodian", "operator", "compliance")
     with run(site, "ledger-fetch") as current:
+        is_owed = _owe(site)
         fetched, problems = fetch(site)
         result = Learned(site.ledger.reader().checkpoint.size, fetched, problems)
         for name, why in problems.items():
             current.fell_short(f"copy {name}: {why}")
-        if not fetched:
+        if not fetched and not is_owed:
+            _settle(site)
             return result
         with site.catalog.transaction() as session:
             anchors.forget_outside(session)  # they are asked again before anything is signed
@@ -63,4 +67,22 @@ def learn(site: Site) -> Learned:
         places = recover_places(site)
         if places:
             result.brought_back["places"] = places
+        _settle(site)
     return result
+
+
+def _owe(site: Site) -> bool:
+    """Note that the ledger may be ahead of the catalog from now on; say whether it was before.
+
+    Entries that were taken in are here, and no second look would find them missing: whatever dies
+    before the catalog knows them leaves this note.
+    """
+    with site.catalog.transaction() as session:
+        was = facts.get(session, _OWED)
+        facts.put(session, _OWED, value="what was fetched", now=site.clock.now())
+    return was is not None
+
+
+def _settle(site: Site) -> None:
+    with site.catalog.transaction() as session:
+        facts.drop(session, _OWED)

@@ -6,9 +6,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import pytest
+
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.media import register
+from orchestrator.actions.rebuilding import learn as learning
 from tests.integration.disposal.conftest import acting
+from tests.integration.disposal.executing import Crash, die, interfere
 from tests.integration.rebuilding.conftest import ROTATION, lose_catalog, media_of
 from tests.support.site import LabSite, MakeSite
 
@@ -105,3 +109,30 @@ def test_another_history_is_never_taken_in(make_site: MakeSite) -> None:
     assert "another history" in done["problems"]["vault"]
     assert (done["size"], done["fetched"]) == (2, [])
     assert {path: path.read_bytes() for path in here} == here
+
+
+def test_what_was_fetched_and_not_learned_is_learned_by_the_next_fetch(
+    make_site: MakeSite,
+) -> None:
+    """Cut off in between, nothing is missing from the ledger any more: only the catalog lags."""
+    site = make_site(vault=True, more=ROTATION)
+    aside = put_aside(site)
+    shutil.copy(site.state / "catalog.sqlite", site.folder / "catalog-aside")
+    shelf = site.folder / "media/red"
+    shelf.mkdir(parents=True)
+    with acting(site, "it") as opened:
+        known = register(opened, "rotation", shelf, label="red", allow_folder=True).row
+    site.ask("ledger", "anchor")
+    put_back(site, aside)
+    lose_catalog(site)
+    shutil.copy(site.folder / "catalog-aside", site.state / "catalog.sqlite")
+    with pytest.MonkeyPatch.context() as patch, acting(site, "it") as opened:
+        interfere(patch, learning, "bring_back", before=die)
+        with pytest.raises(Crash):
+            learning.learn(opened)
+        assert known.id not in media_of(opened)
+
+    done = site.ask("ledger", "fetch")
+
+    assert (done["fetched"], done["brought_back"]) == ([], {"media": 1})
+    assert site.ask("ledger", "fetch")["brought_back"] == {}
