@@ -7,7 +7,6 @@ needs no catalog: what one would say comes in as `Known`.
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -15,17 +14,15 @@ from typing import TYPE_CHECKING
 
 from orchestrator.actions.drills import checks
 from orchestrator.actions.drills import snapshots as held_snapshots
-from orchestrator.actions.drills.comparison import Findings, Restored, compare, ended_ns
+from orchestrator.actions.drills.bringing_back import BringingBack
+from orchestrator.actions.drills.comparison import Findings
 from orchestrator.actions.drills.expected import Expectation
-from orchestrator.actions.drills.manifest import Selection, read_manifest
 from orchestrator.actions.drills.parts import Known, Proof, Watch
 from orchestrator.actions.drills.pixels import decode
-from orchestrator.actions.drills.reading import ReadingAlong
-from orchestrator.drills.points import newest_day, recovery_point
+from orchestrator.drills.points import recovery_point
 from orchestrator.drills.projection import ASSUMPTIONS, Sample, project
 from orchestrator.drills.result import DrillResult, RecoveryTime
 from orchestrator.drills.scope import Scope
-from orchestrator.errors import DamageError, NotFoundError, OrchestratorError, UsageError
 
 if TYPE_CHECKING:
     from orchestrator.actions.drills.sandbox import Sandbox
@@ -64,7 +61,6 @@ class DrillWork:
         self.result = self._result = result
         self._watch = watch
         self._now: datetime = result.as_of or result.started_at
-        self._look: Callable[[], None] = lambda: None
         self.before: Callable[[Repository, Path], None] | None = None
         self.proof = proof
 
@@ -90,7 +86,6 @@ class DrillWork:
             DamageError: The repository is too damaged to say what it holds.
             OrchestratorError: The drill could not be made.
         """
-        self._look = look
         if self.before is not None:
             self.before(engine, box.root)
         chosen = self._choose(engine)
@@ -99,7 +94,10 @@ class DrillWork:
         result = self._result
         result.snapshot, result.snapshot_at = chosen.id, chosen.at
         engine = dataclasses.replace(engine, lock_fd=box.lock_fd)
-        findings = self._restore(engine, box, chosen)
+        bringing = BringingBack(
+            self._site, self._scope, self._known, result, self._watch, self.proof, look
+        )
+        findings = bringing.restore(engine, box, chosen)
         expectation = self.proof.expectation
         if expectation is None or findings is None:
             return
@@ -164,147 +162,6 @@ class DrillWork:
         known = self._known
         return held_snapshots.in_repository(
             engine, self._result.store, recorded=known.recorded, incomplete=known.incomplete
-        )
-
-    def _restore(self, engine: Repository, box: Sandbox, chosen: Held) -> Findings | None:
-        box.files.mkdir(mode=0o700)
-        if self._scope.is_all and not self._known.suppressed:
-            box.require_room(chosen.bytes, chosen.files)
-            return self._restore_all(engine, box, chosen)
-        expectation = self._read_manifest(engine, box, chosen)
-        if expectation is None:
-            return None
-        box.require_room(expectation.size_bytes, expectation.files)
-        if self._scope.is_all:
-            return self._bring_back(engine, box, chosen, exclude=expectation.left_out)
-        include = expectation.paths()
-        if not include:
-            raise self._nothing(chosen)
-        return self._bring_back(engine, box, chosen, include=include)
-
-    def _restore_all(self, engine: Repository, box: Sandbox, chosen: Held) -> Findings | None:
-        """Read the manifest while restic restores: neither needs the other."""
-        failure: list[BaseException] = []
-
-        def read() -> None:
-            try:
-                self._read_manifest(engine, box, chosen)
-            except BaseException as error:  # noqa: BLE001 - raised below, in the drill's thread
-                failure.append(error)
-
-        reader = threading.Thread(target=read, name="drill-manifest")
-        reader.start()
-        try:
-            return self._bring_back(engine, box, chosen, manifest=reader)
-        finally:
-            reader.join()
-            if failure:
-                raise failure[0]
-
-    def _read_manifest(self, engine: Repository, box: Sandbox, chosen: Held) -> Expectation | None:
-        known, result = self._known, self._result
-        names = known.pseudonyms()
-        wanted = Selection(
-            store=result.store,
-            repository_id=known.repository_id,
-            run=chosen.run,
-            scope=self._scope,
-            suppressed=known.suppressed or frozenset(),
-            study_key=names.study,
-            path_key=lambda path: names.path(result.store, path),
-            seed=known.seed,
-            until=newest_day(chosen.at),
-        )
-        try:
-            found = read_manifest(
-                engine.dump(chosen.manifest, "/manifest.jsonl"),
-                wanted,
-                box.root / "expected",
-                expected=chosen.files,
-                check_stop=self._site.check_stop,
-            )
-        except (DamageError, NotFoundError) as error:
-            self._look()
-            result.checks.append(checks.manifest([error.message], None))
-            return None
-        result.checks.append(checks.manifest(found.problems, found))
-        if found.newest_image is not None:
-            result.rpo = dataclasses.replace(
-                result.rpo, newest_image_on=found.newest_image.isoformat()
-            )
-        if not found.problems:
-            self.proof.expectation = found
-        return self.proof.expectation
-
-    def _bring_back(
-        self,
-        engine: Repository,
-        box: Sandbox,
-        chosen: Held,
-        *,
-        include: list[bytes] | None = None,
-        exclude: list[bytes] | None = None,
-        manifest: threading.Thread | None = None,
-    ) -> Findings | None:
-        site, clock, watch = self._site, self._site.clock, self._watch
-        files = len(include) if include is not None else chosen.files
-
-        def take(path: bytes) -> None:
-            if watch.first_file_s is None:
-                watch.first_file_s = clock.monotonic()
-            along.take(path)
-
-        trouble: OrchestratorError | None = None
-        # Until restic ends it writes, after that nobody may: what is touched later is read again.
-        ends_ns: list[int] = []
-        with ReadingAlong(
-            box.files,
-            expected=files,
-            on_read=lambda done: site.progress.advance("files restored", done, files),
-        ) as along:
-            try:
-                engine.restore(
-                    chosen.id,
-                    box.files,
-                    include=include,
-                    exclude=exclude,
-                    on_file=take,
-                    on_end=lambda: ends_ns.append(ended_ns(box.root)),
-                )
-            except (DamageError, NotFoundError) as error:
-                self._look()
-                trouble = error
-        self._result.checks.append(
-            checks.restored(trouble.message if trouble else None, damage=trouble is not None)
-        )
-        if manifest is not None:
-            manifest.join()
-        if self.proof.expectation is None:
-            return None
-        return compare(
-            self.proof.expectation,
-            Restored(
-                box.files,
-                along.seen,
-                ends_ns[0] if ends_ns else 0,
-                self._known.suppressed or frozenset(),
-                self._known.pseudonyms().study,
-            ),
-            check_stop=site.check_stop,
-            on_done=lambda done: site.progress.advance("files compared", done, files),
-        )
-
-    def _nothing(self, chosen: Held) -> OrchestratorError:
-        store = self._result.store
-        if self._scope.study is not None:
-            return NotFoundError(
-                f"store {store}: snapshot {chosen.id[:8]} holds no such study",
-                hint="orchestrator study list",
-            )
-        return UsageError(
-            f"store {store}: slice {self._scope} of snapshot {chosen.id[:8]} is empty: there are "
-            "too few studies for so many slices",
-            hint="use fewer slices",
         )
 
     def _decode(self, expectation: Expectation, box: Sandbox, *, previews: bool) -> None:

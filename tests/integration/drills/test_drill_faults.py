@@ -167,15 +167,15 @@ def test_a_sandbox_inside_a_copy_is_refused(site: LabSite) -> None:
 KILLED = """
 import sys, time
 from pathlib import Path
-from orchestrator.actions.drills import work
+from orchestrator.actions.drills import bringing_back
 from orchestrator.actions.drills.wish import Wish
 from orchestrator.actions.drills.drill import drill
 from orchestrator.wiring import open_site
-class ReadingAlong(work.ReadingAlong):
+class ReadingAlong(bringing_back.ReadingAlong):
     def take(self, path):
         print("restoring", flush=True)
         time.sleep(600)
-work.ReadingAlong = ReadingAlong
+bringing_back.ReadingAlong = ReadingAlong
 drill(open_site(Path(sys.argv[1])), Wish("xrays"))
 """
 
