@@ -270,7 +270,10 @@ def _show(invocation: Invocation, row: Sanitization) -> None:
     elif row.state == "approved":
         render.say(f"next: orchestrator --as ACTOR sanitize run --approved {row.id}")
     elif row.state in ("executed", "recorded") and row.validation == "pending":
-        render.say(f"next, another person: orchestrator --as ACTOR sanitize validate {row.id}")
+        render.say(
+            f"next, another person: orchestrator --as ACTOR sanitize validate {row.id} --accept, "
+            "or --reject"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -92,7 +92,7 @@ def verify(site: Site, file: Path, *, signer: Path | None = None) -> Checked:
     _signature(
         result,
         opened,
-        is_known=given is not None or _is_ok(result, "issued"),
+        is_known=True if given is not None else _state_of(result, "issued"),
         is_stamper_known=site.config.certificates.timestamp_ca is not None,
     )
     states = {check.state for check in result.checks}
@@ -103,8 +103,10 @@ def verify(site: Site, file: Path, *, signer: Path | None = None) -> Checked:
     return result
 
 
-def _is_ok(result: Checked, name: str) -> bool:
-    return any(one.name == name and one.state == "ok" for one in result.checks)
+def _state_of(result: Checked, name: str) -> bool | None:
+    """Say whether a check went well; None if it was not made, or nothing could be seen."""
+    found = {one.name: one.state for one in result.checks}
+    return {"ok": True, "fail": False}.get(found.get(name, "unknown"))
 
 
 def _only_revoked(result: Checked) -> bool:
@@ -127,20 +129,24 @@ def _open(result: Checked, pdf: bytes, site: Site, given: bytes | None) -> Opene
         return None
 
 
-def _signature(result: Checked, opened: Opened, *, is_known: bool, is_stamper_known: bool) -> None:
+def _signature(
+    result: Checked, opened: Opened, *, is_known: bool | None, is_stamper_known: bool
+) -> None:
     found = opened.signature
     result.add("signature", found.intact, "the signed bytes are unchanged" if found.intact else
                "the file was changed after it was signed")  # fmt: skip
     result.add("coverage", found.whole, "the signature covers the whole file" if found.whole else
                "the signature does not cover the whole file")  # fmt: skip
     whom = f"signed by {found.signer_name}, certificate SHA-256 {found.signer}"
-    if not is_known:
+    if is_known is None:
+        whom = f"whose it must be could not be looked up in the ledger: {whom}"
+    elif not is_known:
         whom = f"nobody vouches for the signer: {whom}"
     elif not found.trusted:
         whom = f"not the signer that is trusted: {whom}"
     if found.stamp_sound is not None and not is_stamper_known:
         whom += "; its timestamp is not looked at: certificates.timestamp_ca is not set"
-    result.add("signer", found.trusted and is_known, whom)
+    result.add("signer", found.trusted and is_known if is_known is not None else None, whom)
     if found.stamp_sound is not None and is_stamper_known:
         result.add("timestamp", found.stamp_sound, f"stamped {found.stamped_at}")
 

@@ -108,6 +108,22 @@ def test_nobody_signs_a_page_that_does_not_say_what_for(site: Site, name: str) -
     assert "Persons and signatures" in signed[0]
 
 
+def test_a_ledger_that_cannot_be_read_makes_a_certificate_unknown_not_invalid(
+    site: Site,
+) -> None:
+    made = certify.issue_sanitization(site, acts.sanitization())
+    (entries_tile,) = site.ledger.folder.glob("tile/entries/000.p/3")
+    damaged = bytearray(entries_tile.read_bytes())
+    damaged[100] ^= 0x01
+    entries_tile.chmod(0o600)
+    entries_tile.write_bytes(damaged)
+    checked = verify_certificate.verify(site, made.pdf)
+    assert checked.verdict == "unknown", checked.checks
+    assert failed(checked) == set()
+    states = {one.name: one.state for one in checked.checks}
+    assert (states["signature"], states["signer"]) == ("ok", "unknown")
+
+
 def test_any_changed_byte_is_refused(site: Site, tmp_path: Path) -> None:
     made = certify.issue_sanitization(site, acts.sanitization())
     pdf = made.pdf.read_bytes()
