@@ -48,7 +48,7 @@ def list_places(invocation: Invocation) -> None:
 )
 @click.option("--sanitization", metavar="ID", help="The sanitization of its carrier.")
 @click.option("--note", help="What was done, by whom; in the ledger for good, names no patient.")
-@click.option("--withdraw", is_flag=True, help="Take back what you have said.")
+@click.option("--withdraw", is_flag=True, help="Take back what you, or who has left, have said.")
 @pass_invocation
 def close(
     invocation: Invocation,

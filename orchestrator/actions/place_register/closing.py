@@ -101,6 +101,8 @@ def close(site: Site, name: str, said: Said) -> PlaceFacts:
 def withdraw(site: Site, name: str) -> PlaceFacts:
     """Take back what one has said of a former place, and what nobody has confirmed.
 
+    What somebody has said who has left the site file since, a person of compliance takes back.
+
     Raises:
         NotFoundError: There is no such place.
         RefusedError: Nobody is named, or nobody, or somebody else, has said anything.
@@ -108,7 +110,9 @@ def withdraw(site: Site, name: str) -> PlaceFacts:
     """
 
     def change(session: Session, row: CopyPlace) -> list[Event]:
-        if row.asked_by is None or row.asked_by != site.actor:
+        if _has_left(site, row):
+            site.demand_role("compliance")
+        elif row.asked_by is None or row.asked_by != site.actor:
             who = row.asked_by or "nobody"
             raise RefusedError(f"place {row.id}: {who} has asked for its closing", hint=_LIST)
         row.asked_by = row.asked_name = row.asked_at = row.asked_note = None
@@ -208,6 +212,12 @@ def _confirm(site: Site, row: CopyPlace, said: Said, now: datetime) -> Event:
             hint=again,
         )
     site.demand_role("compliance")
+    if _has_left(site, row):
+        raise RefusedError(
+            f"place {row.id}: {row.asked_by}, who has asked for its closing, is not in the site "
+            "file any more and may stand in it under another name: take it back, and say it anew",
+            hint=f"orchestrator --as ACTOR place close {row.id} --withdraw",
+        )
     if (said.how, said.sanitization) != (row.how, row.sanitization):
         raise RefusedError(
             f"place {row.id}: {row.asked_by} says that it is {row.how}: two people must say the "
@@ -216,6 +226,11 @@ def _confirm(site: Site, row: CopyPlace, said: Said, now: datetime) -> Event:
         )
     row.closed_by, row.closed_at, row.closed_note = site.actor, now, said.note
     return events.closed(row)
+
+
+def _has_left(site: Site, row: CopyPlace) -> bool:
+    """Say whether who has asked is not in the site file any more."""
+    return row.asked_by is not None and row.asked_by not in site.config.actors
 
 
 def _is_first_person(site: Site, row: CopyPlace) -> bool:

@@ -45,7 +45,7 @@ def recover(site: Site) -> int:
     with site.catalog.transaction() as session:
         known = {row.id for row in places.listing(session)}
         for entry in told:
-            _apply(session, entry)
+            _apply(site, session, entry)
         noting.derive(site, session, every=True)
         return len({str(entry.body["place"]) for entry in told} - known)
 
@@ -56,7 +56,7 @@ def _told(site: Site) -> list[Entry]:
     return [entry for entry in found if entry.type in wanted]
 
 
-def _apply(session: Session, entry: Entry) -> None:
+def _apply(site: Site, session: Session, entry: Entry) -> None:
     body = entry.body
     row = places.find(session, str(body["place"]))
     if row is None and entry.type == events.LEFT:
@@ -79,11 +79,15 @@ def _apply(session: Session, entry: Entry) -> None:
     elif entry.type == events.CLOSE_WITHDRAWN:
         row.asked_by = row.asked_name = row.asked_at = row.asked_note = None
         row.how = row.sanitization = None
+    elif entry.type == events.CLOSE_ASKED and entry.at <= row.last_seen:
+        return  # the copy was there again since: what was said is no more
     else:
         row.how = str(body["how"])
         row.sanitization = str(body["sanitization"]) if "sanitization" in body else None
         if entry.type == events.CLOSE_ASKED:
             row.asked_by, row.asked_at, row.asked_note = str(body["by"]), entry.at, entry.note
+            known = site.config.actors.get(row.asked_by)
+            row.asked_name = None if known is None else known.name
         else:
             row.asked_by = str(body["asked_by"])
             row.closed_by, row.closed_note = str(body["by"]), entry.note
