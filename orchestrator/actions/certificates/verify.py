@@ -159,6 +159,7 @@ class _Proved:
     kind: str
     record_sha256: str
     index: int
+    size: int
     reader: Reader
 
 
@@ -197,7 +198,7 @@ def _attachments(result: Checked, opened: Opened, site: Site) -> _Proved | None:
     if not result.add("proof", same, f"entry {proof.index} of {size} names the record's hash"
                       if same else "the attached entry is not about this record"):  # fmt: skip
         return None
-    return _Proved(record["number"], record["kind"], sha256, proof.index, reader)
+    return _Proved(record["number"], record["kind"], sha256, proof.index, size, reader)
 
 
 def _names(entry: Any, record: dict[str, Any], sha256: str) -> bool:
@@ -213,6 +214,12 @@ def _ledger(site: Site, result: Checked, proved: _Proved, pdf_sha256: str, signe
     """Compare with the ledger; returns whether the certificate was revoked."""
     body = {"number": proved.number, "kind": proved.kind}
     evidence = {"record": proved.record_sha256, "pdf": pdf_sha256}
+    here = proved.reader.checkpoint.size
+    if here < proved.size:
+        # What its key signed once is known here no more: that says nothing against the certificate.
+        result.add("ledger", None, f"the ledger has {here} entries here and had {proved.size} when "
+                   "this was issued: it was put back (orchestrator ledger fetch)")  # fmt: skip
+        return False
     try:
         recorded = find(
             proved.reader,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -122,6 +123,22 @@ def test_a_ledger_that_cannot_be_read_makes_a_certificate_unknown_not_invalid(
     assert failed(checked) == set()
     states = {one.name: one.state for one in checked.checks}
     assert (states["signature"], states["signer"]) == ("ok", "unknown")
+
+
+def test_a_ledger_that_was_put_back_says_nothing_against_a_certificate(
+    opened: OpenSite, tmp_path: Path
+) -> None:
+    before = opened()
+    certify.issue_sanitization(before, acts.sanitization())
+    older = shutil.copytree(before.ledger.folder, tmp_path / "older")
+    made = certify.issue_sanitization(before, acts.sanitization("s-later"))
+    shutil.rmtree(before.ledger.folder)
+    shutil.copytree(older, before.ledger.folder)
+    checked = verify_certificate.verify(opened(), made.pdf)
+    assert checked.verdict == "unknown", checked.checks
+    assert failed(checked) == set()
+    (told,) = [one.detail for one in checked.checks if one.name == "ledger"]
+    assert "put back" in told
 
 
 def test_any_changed_byte_is_refused(site: Site, tmp_path: Path) -> None:
