@@ -93,12 +93,13 @@ def _hints_of_state(
     if row.paused is not None:
         return [f"paused by hold {row.paused}: what is left stays until the hold is released"]
     if row.state == PROPOSED:
-        found = [
-            f"next, another person of compliance: orchestrator --as ACTOR disposal approve {row.id}"
+        approve = f"orchestrator --as ACTOR disposal approve {row.id}"
+        if not row.plan.get("notices"):
+            return [f"next, another person of compliance: {approve}"]
+        return [
+            "what must be done before is said with the approval",
+            f"next, another person of compliance: {approve} --notice TEXT",
         ]
-        if row.plan.get("notices"):
-            found.insert(0, "notices must be given before: say so with --notice TEXT")
-        return found
     if row.state == APPROVED and start is not None:
         if start > site.clock.now():
             until = start.astimezone(site.config.timezone)

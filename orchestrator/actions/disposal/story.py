@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from orchestrator.actions.certificates.files import evidence_path
 from orchestrator.actions.disposal import rests_on
+from orchestrator.actions.disposal.begun import STUDIES
 from orchestrator.actions.disposal.ending import entries
 from orchestrator.actions.disposal.listing import LIVE_NAME
 from orchestrator.actions.site import SYSTEM, Site
@@ -16,18 +20,25 @@ from orchestrator.catalog.disposal_tables import Disposal, DisposalCopy, Disposa
 from orchestrator.catalog.disposals import ABSENT, WITHHELD
 from orchestrator.errors import NotFoundError
 
+if TYPE_CHECKING:
+    from orchestrator.ledger.entry import Entry
+
 _SAYS = {
     "disposal.proposed": "proposed in a batch with everything that was due",
     "disposal.approved": "approved by a second person",
     "disposal.refused": "the batch was refused: the study is kept",
     "disposal.execute": "the execution began",
+    "disposal.begun": "what goes was listed, and is left out of every restore from now on",
     "disposal.execute.done": "what could be removed at once was removed",
     "disposal.execute.failed": "the execution did not end; it goes on with the next one",
     "disposal.execute.interrupted": "the execution was cut off; it goes on with the next one",
     "disposal.residual": "copies remain that could not be reached yet",
-    "disposal.partial": "found again; it is removed anew",
+    "disposal.partial": "studies of the batch were found again in a store or its primary",
     "disposal.complete": "no copy is left",
 }
+
+_OF_KEPT = ("disposal.proposed", "disposal.approved", "disposal.refused")
+"""What concerns a study of the batch that is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +100,10 @@ def story(site: Site, name: str, study: str) -> Story:
     chapters = [
         *_settled(settled),
         *_decided(row, found),
-        *_of_ledger(site, row, kept=all(one.state == WITHHELD for one in found)),
+        *_of_ledger(site, row, found),
         *_of_study(found),
         *_of_copies(copies, labels, found),
-        *_certified(row),
+        *_certified(row, found),
     ]
     chapters.sort(key=lambda one: (one.at, one.entry if one.entry is not None else -1))
     return Story(found[0], tuple(chapters))
@@ -114,21 +125,49 @@ def _decided(row: Disposal, found: list[DisposalStudy]) -> Iterator[Chapter]:
         )
 
 
-def _of_ledger(site: Site, row: Disposal, *, kept: bool) -> Iterator[Chapter]:
-    part = 0
+def _of_ledger(site: Site, row: Disposal, found: list[DisposalStudy]) -> Iterator[Chapter]:
+    kept = [one for one in found if one.state == WITHHELD]
+    is_told = is_proposed = False
     for index, entry in entries(site, row):
+        left_out = [one for one in kept if _names(site, entry, one)]
+        if left_out:
+            is_told = True
+            for one in left_out:
+                yield Chapter(entry.at, _left_out(one), entry.actor, index)
         if entry.type == "disposal.proposed":
-            part += 1
-            if part > 1:
+            if is_proposed:
                 continue  # the same act, with the commitments of further studies
-        if kept and entry.type not in (
-            "disposal.proposed",
-            "disposal.approved",
-            "disposal.refused",
-        ):
+            is_proposed = True
+        elif len(kept) == len(found) and entry.type not in _OF_KEPT:
             continue
+        if "withheld" in entry.body and entry.type == "disposal.partial":
+            continue  # other studies are kept after all
         says = _SAYS.get(entry.type, entry.type.replace(".", " "))
         yield Chapter(entry.at, says, entry.actor, index)
+    if not is_told:  # nothing of the batch went, or what lies beside the ledger is lost
+        at = row.executed_at or row.decided_at or row.proposed_at
+        for one in kept:
+            yield Chapter(at, _left_out(one), row.executed_by)
+
+
+def _left_out(one: DisposalStudy) -> str:
+    why = (one.withheld or "not said").replace("_", " ")
+    return f"left out of the batch in store {one.store}, and kept: {why}"
+
+
+def _names(site: Site, entry: Entry, one: DisposalStudy) -> bool:
+    """Say whether an entry is about this study's being kept."""
+    sha256 = entry.evidence.get(STUDIES, "").removeprefix("sha256:")
+    if entry.type not in ("disposal.begun", "disposal.partial") or not sha256:
+        return False
+    try:
+        document = json.loads(evidence_path(site, sha256).read_bytes())
+    except (OSError, ValueError):
+        return False
+    withheld = document.get("withheld", {})
+    if entry.type == "disposal.begun":
+        return one.study_key in withheld.get(one.store, {})
+    return document.get("store") == one.store and one.study_key in withheld
 
 
 def _of_study(found: list[DisposalStudy]) -> Iterator[Chapter]:
@@ -157,6 +196,8 @@ def _of_copies(
             yield Chapter(one.proved_at, what, str(who) if who is not None else SYSTEM)
 
 
-def _certified(row: Disposal) -> Iterator[Chapter]:
+def _certified(row: Disposal, found: list[DisposalStudy]) -> Iterator[Chapter]:
+    if all(one.state == WITHHELD for one in found):
+        return  # it is about the others
     if row.completed_at is not None and row.certificate is not None:
         yield Chapter(row.completed_at, f"certificate {row.certificate} issued")

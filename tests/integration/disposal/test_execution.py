@@ -11,6 +11,7 @@ import pytest
 from orchestrator.actions.disposal.execute import execute, resume
 from orchestrator.actions.disposal.live import LiveDisposal
 from orchestrator.actions.disposal.rewriting import Manifests
+from orchestrator.actions.disposal.story import story
 from orchestrator.actions.holds import place
 from orchestrator.catalog import suppressions
 from orchestrator.errors import RefusedError
@@ -130,6 +131,9 @@ def test_what_was_put_on_hold_after_the_approval_is_withheld_and_stays(ready: La
         with site.catalog.reading() as session:
             assert held not in suppressions.suppressed(session, STORE)
         assert traces(primary(site), OLD[1:]) == []
+        told = story(site, BATCH, held).chapters[-1]
+        assert told.what == "left out of the batch in store xrays, and kept: on hold"
+        assert told.entry is not None
     assert (ready.images / OLD[0].folder / "1.dcm").read_bytes() == dicom(OLD[0], 1)
 
 
@@ -151,6 +155,13 @@ def test_a_hold_placed_before_the_snapshots_go_keeps_the_study_in_them(
         assert traces(primary(site), OLD[1:]) == []
         kept = {f"{OLD[0].folder}/{n}.dcm" for n in (1, 2)}
         assert all(kept <= paths for paths in snapshot_files(primary(site)).values())
+        told = [one.what for one in story(site, BATCH, held).chapters]
+        assert told[-2:] == [
+            "removed from store xrays",
+            "left out of the batch in store xrays, and kept: on hold",
+        ]
+        gone = story(site, BATCH, key_of(site, OLD[1])).chapters
+        assert not [one.what for one in gone if "found again" in one.what or "kept" in one.what]
     result = ready.ask("restore", STORE, "--to", tmp_path / "held", "--study", held)
     assert (result["verified"], result["files"]) == (True, 2)
     partial = ready.ask("ledger", "list", "--type", "disposal.partial")["entries"]
