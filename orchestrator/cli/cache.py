@@ -33,6 +33,8 @@ def purge(invocation: Invocation, names: tuple[str, ...], *, execute: bool) -> N
                 "caches": [{"cache": one.cache, **purge_cache.counts(one.swept)} for one in done],
             }
         )
+    elif not done:
+        render.say("the site file names no cache: add [caches.NAME] to it")
     else:
         render.table(
             ["cache", "old files", "size", "removed", "too young", "other", "links", "failed"],
