@@ -218,7 +218,7 @@ def _ledger(site: Site, result: Checked, proved: _Proved, pdf_sha256: str, signe
     if here < proved.size:
         # What its key signed once is known here no more: that says nothing against the certificate.
         result.add("ledger", None, f"the ledger has {here} entries here and had {proved.size} when "
-                   "this was issued: it was put back (orchestrator ledger fetch)")  # fmt: skip
+                   "this was issued: it was put back; next: orchestrator ledger fetch")  # fmt: skip
         return False
     try:
         recorded = find(
