@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.actions.manifests import entry_lines, manifest_path, seal_context
 from orchestrator.actions.site import Site
-from orchestrator.catalog import copies, repositories, snapshots, studies, suppressions
+from orchestrator.catalog import (
+    copies,
+    disposals,
+    repositories,
+    snapshots,
+    studies,
+    suppressions,
+)
+from orchestrator.catalog.disposals import GOING
 from orchestrator.errors import NotFoundError
 from orchestrator.keys.sealed import SealedReader
 from orchestrator.manifest import ManifestEntry, decode_entry
@@ -146,6 +154,10 @@ def no_such_study(site: Site, key: str) -> NotFoundError:
     """Return the error that tells a study nobody knows from one that was disposed of."""
     with site.catalog.reading() as session:
         is_disposed = any(one == key for _store, one, _since in suppressions.every(session))
+        batches = [one.disposal for one in disposals.of_study(session, key) if one.state in GOING]
     if is_disposed:
-        return NotFoundError("the study was disposed of", hint="orchestrator disposal list")
+        hint = "orchestrator disposal list"
+        if batches:
+            hint = f"orchestrator disposal show {batches[-1]} --study {key}"
+        return NotFoundError("the study was disposed of", hint=hint)
     return NotFoundError("no store has such a study", hint="orchestrator study list")

@@ -118,6 +118,8 @@ def test_what_is_due_goes_from_store_and_every_snapshot_and_the_rest_stays(
     for words in (("study", "show"), ("retention", "explain")):
         told = ready.run(*words, gone, expect=10).error
         assert told["message"] == "the study was disposed of"
+        assert told["hint"] == f"orchestrator disposal show {BATCH} --study {gone}"
+    assert ready.ask(*told["hint"].split()[1:])["study"]["study"] == gone
 
 
 def test_what_was_put_on_hold_after_the_approval_is_withheld_and_stays(ready: LabSite) -> None:
