@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -30,12 +31,12 @@ from orchestrator.catalog.sanitization_tables import Sanitization
 from orchestrator.catalog.sanitizations import add as add_sanitization
 from orchestrator.errors import RefusedError
 from tests.integration.disposal.conftest import MORE, acting
-from tests.support.due_studies import BATCH, NEW, OLD, TODAY, dicom, fill
+from tests.support.due_studies import BATCH, NEW, OLD, dicom, fill
 from tests.support.site import STORE, LabSite
 
 AFTER = timedelta(days=14, hours=1)
-CERTIFICATE = f"{(TODAY + AFTER).year}-0001"
-HOLD = BATCH.replace("D", "H")
+LATER = datetime.now(UTC) + AFTER
+CERTIFICATE = f"{LATER.astimezone(ZoneInfo('America/Chicago')).year}-0001"
 MEDIUM = "ab" * 16
 
 
@@ -244,11 +245,12 @@ def test_a_hold_on_a_study_of_a_running_disposal_keeps_it_from_its_end(begun: La
         study = str(site.catalog.keys.pseudonyms.study(OLD[0].uid))
     begun.run("--as", "privacy", "hold", "place", "--study", study, "--matter", "2026-CV-1",
               "--reason", "a letter of a lawyer")  # fmt: skip
+    ((name,),) = (row.values() for row in begun.rows("SELECT id FROM hold"))
     _, batch = settled(begun)
-    assert (batch.row.state, batch.row.paused) == ("residual", HOLD)
+    assert (batch.row.state, batch.row.paused) == ("residual", name)
     assert batch.row.certificate is None
     assert batch.earliest_completion is None
-    with acting(begun, "it", ahead=AFTER) as site, pytest.raises(RefusedError, match=HOLD):
+    with acting(begun, "it", ahead=AFTER) as site, pytest.raises(RefusedError, match=name):
         execute(site, BATCH, dry_run=False)
 
 
