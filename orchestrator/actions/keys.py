@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,11 +13,14 @@ from orchestrator.actions.kit import covered
 from orchestrator.actions.places import read_marker
 from orchestrator.actions.site import Site
 from orchestrator.catalog import repositories, snapshots
+from orchestrator.errors import OrchestratorError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
 
     from orchestrator.catalog.tables import Repository as RepositoryRow
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,24 @@ def check_keys(site: Site) -> list[KeyCheck]:
         strangers = [one for one in there if one not in known]
         found.append(KeyCheck(row.name, opens=True, unexpected=strangers))
     return found
+
+
+def note_unexpected(site: Site, found: Sequence[KeyCheck]) -> None:
+    """Record key files that nobody here has made, each of them once: they are an incident.
+
+    Finding them matters more than recording them: a ledger that cannot be written is said.
+    """
+    from orchestrator.actions.ledger.record import Event, record_new
+
+    events = [
+        Event("key.unexpected", {"repository": one.name, "key": key})
+        for one in found
+        for key in one.unexpected
+    ]
+    try:
+        record_new(site, events)
+    except OrchestratorError as error:
+        _log.error("the ledger was not written: %s", error.message)
 
 
 def _former(site: Site, session: Session, row: RepositoryRow) -> str | None:

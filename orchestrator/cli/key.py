@@ -55,10 +55,11 @@ def check(invocation: Invocation) -> None:
     Exit status 4 if a repository has a key file the keyring does not know: an incident; 3 if a
     former repository, whose key is kept, is not in the primary any more and could not be tried.
     """
-    from orchestrator.actions.keys import check_keys
+    from orchestrator.actions.keys import check_keys, note_unexpected
 
     site = invocation.open_site()
     found = check_keys(site)
+    note_unexpected(site, found)
     if invocation.as_json:
         render.show_json(
             {

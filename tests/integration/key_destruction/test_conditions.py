@@ -190,6 +190,12 @@ def test_key_file_of_a_stranger_keeps_the_key(replaced: Replaced, tmp_path: Path
         check=True,
     )  # fmt: skip
     assert "1 key files in its copies were made by nobody here" in refused(site)
+    # It is an incident, and on record once however often it is seen.
+    for _ in range(2):
+        found = site.ask("key", "check", expect=4)["repositories"]
+    (stranger,) = [key for one in found for key in one["unexpected"]]
+    (noted,) = site.ask("ledger", "list", "--type", "key.unexpected")["entries"]
+    assert (noted["body"]["repository"], noted["body"]["key"]) == (STORE, stranger)
 
 
 @pytest.fixture
