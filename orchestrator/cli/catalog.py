@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from orchestrator.cli import render
+from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
+
+if TYPE_CHECKING:
+    from orchestrator.actions.disposal.suppression import Standing
+    from orchestrator.actions.rebuild import Rebuilt
 
 
 @click.group()
@@ -22,7 +29,8 @@ def rebuild(invocation: Invocation, copy: str, store: str | None, *, rotated: bo
     """Make the catalog anew from the manifests and the state in COPY.
 
     What happened after that state is brought back from the ledger, which may take missing entries
-    from a bucket. The old catalog file, if there is one, is put aside and kept.
+    from a bucket. The old catalog file, if there is one, is put aside and kept. Exit status 3 if
+    something could not be brought back: what, and what to do about it, is said.
     """
     from orchestrator.actions.rebuild import rebuild as make_anew
 
@@ -30,6 +38,12 @@ def rebuild(invocation: Invocation, copy: str, store: str | None, *, rotated: bo
     site.demand_role("custodian", "operator")
     wanted = site.stores([store] if store else None)
     done = make_anew(site, site.copy_config(copy).name, wanted, rotated=rotated)
+    _show_rebuilt(invocation, done)
+    if done.lost or done.unasked:
+        raise ExitWith(PARTLY_DONE)
+
+
+def _show_rebuilt(invocation: Invocation, done: Rebuilt) -> None:
     if invocation.as_json:
         render.show_json(
             {
@@ -99,7 +113,7 @@ def suppression_list(invocation: Invocation, *, recover: bool) -> None:
     """Show where the list of disposed studies lies; restores leave these out.
 
     It is kept in the catalog, beside the state in every copy, in the recovery kit's folder and in
-    every bucket.
+    every bucket. With --recover, exit status 3 if a bucket could not be asked.
     """
     from orchestrator.actions.disposal import suppression
 
@@ -117,7 +131,13 @@ def suppression_list(invocation: Invocation, *, recover: bool) -> None:
                 "unasked": found.unasked,
             }
         )
-        return
+    else:
+        _say_suppression(found)
+    if recover and found.unasked:
+        raise ExitWith(PARTLY_DONE)
+
+
+def _say_suppression(found: Standing) -> None:
     render.say(f"{found.studies} disposed studies, list number {found.number}")
     for name in found.outstanding:
         render.say(f"copy {name} has not got this list yet")

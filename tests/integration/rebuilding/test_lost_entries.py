@@ -51,7 +51,7 @@ def test_a_machine_that_is_made_anew_has_the_entries_that_its_bucket_has(
     for folder in ("ledger", "evidence", "certificates"):
         shutil.rmtree(site.state / folder, ignore_errors=True)
 
-    answer = site.ask("catalog", "rebuild", "--copy", "disk")
+    answer = site.ask("catalog", "rebuild", "--copy", "disk", expect=3)  # a medium lacks its label
 
     assert answer["fetched"] > 0
     assert answer["brought_back"]["media"] == 1

@@ -138,7 +138,7 @@ def test_a_copy_that_lags_is_said_to_lag_and_names_the_primary(
     approve_all(lab)
     lose_catalog(lab)
 
-    answer = lab.ask("catalog", "rebuild", "--copy", "disk2")
+    answer = lab.ask("catalog", "rebuild", "--copy", "disk2", expect=3)
 
     better = "orchestrator catalog rebuild --copy disk"
     assert any(better in one and "1 snapshots" in one for one in answer["not_brought_back"])

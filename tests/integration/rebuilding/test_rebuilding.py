@@ -276,7 +276,7 @@ def test_a_pack_that_was_lost_with_the_catalog_is_damage_and_no_rotation(
     pack.unlink()
     lose_catalog(lab)
 
-    answer = lab.ask("catalog", "rebuild", "--copy", "disk", "--rotated")
+    answer = lab.ask("catalog", "rebuild", "--copy", "disk", "--rotated", expect=3)
 
     assert "1 packs that its index names are missing" in answer["not_brought_back"][0]
     lab.run("backup", expect=4)
