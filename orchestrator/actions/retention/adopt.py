@@ -149,12 +149,13 @@ def _find(site: Site, schedule_id: str) -> Offer:
     from orchestrator.config.schedules import shipped_templates
 
     good, bad = offers(site)
-    for offer in good:
-        if offer.schedule.id == schedule_id:
-            return offer
+    # First what the site wrote: whoever named a file of theirs like a shipped one means theirs.
     faults = [fault for one in bad if one.id == schedule_id for fault in one.faults]
     if faults:
         raise ConfigError(faults, hint="correct the file, then: orchestrator retention list")
+    for offer in good:
+        if offer.schedule.id == schedule_id:
+            return offer
     if schedule_id in shipped_templates():
         raise ConfigError(
             [f"{schedule_id}: template: it has blanks that only the site can fill in"],

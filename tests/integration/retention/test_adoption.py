@@ -133,8 +133,13 @@ def test_a_template_must_be_filled_in_first(lab: LabSite) -> None:
 
 
 def test_a_site_cannot_pass_off_a_file_as_shipped_law(lab: LabSite) -> None:
-    local_schedule(lab, name=SCHEDULE, adult="1y")
+    own = local_schedule(lab, name=SCHEDULE, adult="30y")
     with acting(lab) as site:
+        # Nor takes anybody who wrote a longer rule the shipped one for it.
+        with pytest.raises(ConfigError, match="is that of a shipped file"):
+            adopt(site, SCHEDULE)
+        assert policy_of(site).adopted == ()
+        own.unlink()
         adopt(site, SCHEDULE)
         (adopted,) = policy_of(site).adopted
         assert adopted.schedule.kind == "jurisdiction"
