@@ -20,7 +20,8 @@ from orchestrator.errors import EngineError
 _log = logging.getLogger(__name__)
 _CLOCK = SystemClock()
 _POLL_S = 0.05
-_KILL_PATIENCE_S = 2.0
+_KILL_PATIENCE_S = 30.0
+"""SIGKILL takes effect when the kernel lets go: not before a slow disk has taken a write."""
 
 
 def record_child(pid: int, directory: Path) -> Path:
@@ -109,10 +110,12 @@ def _end(record: _Record, grace_s: float) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(record.pid, number)
         until = _CLOCK.monotonic() + patience_s
-        while _CLOCK.monotonic() < until:
-            if not _lives(record.pid, record.start_ticks, record.boot):
-                return
+        while _lives(record.pid, record.start_ticks, record.boot):
+            if _CLOCK.monotonic() >= until:
+                break
             nap.wait(_POLL_S)
+        else:
+            return
     raise EngineError("a program left by an earlier run does not end, not even by SIGKILL")
 
 

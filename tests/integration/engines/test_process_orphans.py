@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.engines import orphans
 from orchestrator.engines.process import reap_recorded, run, stream
 
 ENV = {"PATH": "/usr/bin:/bin"}
@@ -76,6 +77,22 @@ def test_the_orphan_of_a_killed_orchestrator_is_ended_with_its_group(tmp_path: P
     assert group_gone(pid)
     assert list(tmp_path.iterdir()) == []
     assert reap_recorded(tmp_path) == 0
+
+
+def test_a_program_that_has_ended_is_no_fault_however_late_that_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process may stand still for longer than it has patience, just after the signal."""
+    orphaned(tmp_path)
+    kill = os.killpg
+
+    def and_stand_still(pid: int, number: int) -> None:
+        kill(pid, number)
+        assert group_gone(pid)
+
+    monkeypatch.setattr(os, "killpg", and_stand_still)
+    monkeypatch.setattr(orphans, "_KILL_PATIENCE_S", 0.0)
+    assert reap_recorded(tmp_path, grace_s=0.0) == 1
 
 
 def test_a_process_id_used_again_is_never_hit(tmp_path: Path) -> None:
