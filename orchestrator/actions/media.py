@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.actions import attach, custody, observe
-from orchestrator.actions.run import run
+from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import media, repositories, sanitizations
 from orchestrator.catalog.copy_tables import Medium, MediumEvent
@@ -35,12 +35,14 @@ class MediumFacts:
         connected: Where it is mounted now; None if it is not.
         overdue: It should have been back by now.
         gaps: What is missing in its chain of custody.
+        unrecorded: What was just done with it does not stand in the ledger yet.
     """
 
     row: Medium
     connected: Path | None
     overdue: bool
     gaps: tuple[str, ...] = ()
+    unrecorded: bool = False
 
 
 def register(
@@ -65,7 +67,7 @@ def register(
             f"copy {name}: {mount_point} is not below any of its search folders",
             hint="mount it below one of them, or add the folder to the site file",
         )
-    with run(site, "medium-add"):
+    with run(site, "medium-add") as current:
         now = site.clock.now()
         mounted = engine.add(
             mount_point,
@@ -96,7 +98,8 @@ def register(
                 row = _named(session, known[row.id], row)
             else:
                 media.register(session, row, actor=site.actor)
-    return MediumFacts(row, mounted.mount_point, overdue=False)
+    is_short = bool(current.shortfalls)
+    return MediumFacts(row, mounted.mount_point, overdue=False, unrecorded=is_short)
 
 
 def _named(session: Session, known: Medium, seen: Medium) -> Medium:
@@ -171,8 +174,8 @@ def release(
         AbsentCopyError: No medium of the copy is connected.
         OrchestratorError: It cannot be written out or unmounted: do not pull it out.
     """
-    copy = site.offline_config(_copy_of(site, name))
-    with run(site, "medium-release"):
+    copy = site.offline_config(name if name in site.config.copies else find(site, name).copy_)
+    with run(site, "medium-release") as current:
         mounted = attach.connected(site, copy)
         if mounted is None:
             raise AbsentCopyError(f"copy {copy.name}: no medium of this site is connected")
@@ -189,7 +192,7 @@ def release(
         )
         note_act(site, act, "released", AWAY, holder=holder, location=location)
         _absent(site, copy.name)
-        return fresh(site, mounted.identity.medium, None)
+    return fresh(site, act.medium, None, current)
 
 
 def receive(
@@ -210,7 +213,7 @@ def receive(
         seal: Number of the seal it came under.
     """
     medium = find(site, name)
-    with run(site, "medium-receive"):
+    with run(site, "medium-receive") as current:
         holder = holder or site.actor
         act = CustodyAct(
             medium=medium.id,
@@ -220,7 +223,7 @@ def receive(
             seal=seal,
         )
         note_act(site, act, "received", IN_USE, holder=holder, location=location)
-    return fresh(site, medium.id, None)
+    return fresh(site, medium.id, None, current)
 
 
 def find(site: Site, name: str, *, retired: bool = False) -> Medium:
@@ -244,10 +247,6 @@ def find(site: Site, name: str, *, retired: bool = False) -> Medium:
     if len(found) > 1:
         raise UsageError(f"several media are called {name}: use the id")
     return found[0]
-
-
-def _copy_of(site: Site, name: str) -> str:
-    return name if name in site.config.copies else find(site, name).copy_
 
 
 def note_act(
@@ -285,12 +284,12 @@ def _absent(site: Site, copy: str) -> None:
         observe.record_absence(site, copy, repository_id, "the medium was released")
 
 
-def fresh(site: Site, medium: str, connected: Path | None) -> MediumFacts:
-    """Return a medium as it stands in the register now."""
+def fresh(site: Site, medium: str, at: Path | None, current: Run | None = None) -> MediumFacts:
+    """Return a medium as it stands in the register now, after a run if one was made."""
     with site.catalog.reading() as session:
         row = media.get(session, medium)
-    gaps = custody.chain(site, row).gaps
-    return MediumFacts(row, connected, is_overdue(row, site.clock.now()), gaps)
+    gaps, is_short = custody.chain(site, row).gaps, bool(current and current.shortfalls)
+    return MediumFacts(row, at, is_overdue(row, site.clock.now()), gaps, is_short)
 
 
 def is_overdue(row: Medium, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import render
+from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
 from orchestrator.cli.options import Invocation, pass_invocation
 
 if TYPE_CHECKING:
@@ -144,7 +145,13 @@ def show_custody(invocation: Invocation, name: str) -> None:
 def _show(invocation: Invocation, found: list[MediumFacts]) -> None:
     if invocation.as_json:
         render.show_json({"media": [_document(facts) for facts in found]})
-        return
+    else:
+        _show_table(found)
+    if any(facts.unrecorded for facts in found):
+        raise ExitWith(PARTLY_DONE)
+
+
+def _show_table(found: list[MediumFacts]) -> None:
     render.table(
         ["medium", "copy", "id", "state", "connected at", "holder", "location", "seen", "due"],
         [

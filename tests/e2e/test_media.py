@@ -161,6 +161,18 @@ def test_plain_folder_never_counts(make_site: MakeSite) -> None:
     (one,) = site.ask("status")["stores"]
     assert one["verdict"] == "not_met"
     assert any("plain directory is not a separate medium" in reason for reason in one["reasons"])
+    received = ("--as", "it", "medium", "receive", "f")
+    with site.opened() as opened:
+        ledger = opened.ledger.folder
+    (newest,) = ledger.glob(f"tile/entries/000.p/{len(site.ask('ledger', 'list')['entries'])}")
+    whole = newest.read_bytes()
+    newest.chmod(0o600)
+    newest.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])
+    # It is back, and the register says so; that the ledger does not say so yet is not kept quiet.
+    site.run(*received, expect=3)
+    newest.write_bytes(whole)
+    site.run(*received)
+    assert len(site.ask("ledger", "list", "--type", "medium.received")["entries"]) == 2
 
 
 def test_medium_is_attached_and_let_go_as_the_site_says(
