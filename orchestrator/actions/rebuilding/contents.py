@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.as_of import newest_manifest
+from orchestrator.actions.as_of import newest_manifest, run_of
 from orchestrator.actions.certificates.state import restore_certificates
 from orchestrator.actions.engine_view import engine_on
 from orchestrator.actions.holds.witnessed import note_records
@@ -107,11 +107,21 @@ def newest_state_first(site: Site, name: str, stores: list[str]) -> list[str]:
         repository = provisional(site, store)
         with reading(site, name, repository) as engine:
             with_id(repository, engine.config_id())
-            times = [one.time for one in engine.snapshots(tags=["state"])]
-        return max(times, default=datetime.min.replace(tzinfo=UTC))
+            newest = newest_state(engine.snapshots(tags=["state"]))
+        return datetime.min.replace(tzinfo=UTC) if newest is None else newest.time
 
     ages = {store: taken(store) for store in stores}
     return sorted(stores, key=lambda store: ages[store], reverse=True)
+
+
+def newest_state(found: list[EngineSnapshot]) -> EngineSnapshot | None:
+    """Return the state that was stored last in a repository; None if it has none.
+
+    The ids of its runs are in order, whatever the clock showed: one wrong night would have the
+    newest state for ever.
+    """
+    states = [one for one in found if "state" in one.tags]
+    return max(states, key=lambda one: (run_of(one) or "", one.time), default=None)
 
 
 def import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) -> int:
@@ -122,10 +132,9 @@ def import_state(site: Site, engine: Repository, found: list[EngineSnapshot]) ->
         DamageError: It is not whole.
         OrchestratorError: The copy cannot be read, or the disk refuses.
     """
-    states = [one for one in found if "state" in one.tags]
-    if not states:
+    newest = newest_state(found)
+    if newest is None:
         raise NotFoundError("the copy holds no state of a site", hint="choose another copy")
-    newest = max(states, key=lambda one: one.time)
     with tempfile.TemporaryFile(dir=site.state_dir) as spool:
         for chunk in engine.dump(newest.id, "/state.tar"):
             spool.write(chunk)
@@ -151,13 +160,13 @@ def register(site: Site, repository: RepositoryRow) -> None:
 
 def add_snapshots(site: Site, repository: RepositoryRow, found: list[EngineSnapshot]) -> int:
     """Add what the copy holds and the state, being older, does not know."""
-    manifests = {_tag(one, "run") for one in found if "manifest" in one.tags}
+    manifests = {run_of(one) for one in found if "manifest" in one.tags}
     data = 0
     with site.catalog.transaction() as session:
         known = {row.id for row in snapshots.of_store(session, repository.store, kind=None)}
         for one in found:
             kind = next((tag for tag in ("data", "manifest", "state") if tag in one.tags), None)
-            run = _tag(one, "run")
+            run = run_of(one)
             if kind is None or run is None:
                 continue
             data += kind == "data"
@@ -188,7 +197,7 @@ def load_manifest(
     newest = newest_manifest(found)
     if newest is None:
         return 0
-    run = _tag(newest, "run") or ""
+    run = run_of(newest) or ""
     path = manifest_path(site, repository.store, run)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = site.keyring.stream_key()
@@ -228,8 +237,3 @@ def load_manifest(
             ),
         )
     return totals.files
-
-
-def _tag(snapshot: EngineSnapshot, name: str) -> str | None:
-    prefix = f"{name}="
-    return next((tag.removeprefix(prefix) for tag in snapshot.tags if tag.startswith(prefix)), None)
