@@ -218,13 +218,14 @@ class _Conversation:
         while b"\n" not in self._held:
             if self._stop.is_set():
                 raise StoppedError("decoding was asked to stop")
-            if _CLOCK.monotonic() > until:
-                raise _SilentError
             with contextlib.suppress(TimeoutError):
                 piece = self._ours.recv(65536)
                 if not piece or len(self._held) > _LINE_BYTES:
                     raise _GoneError
                 self._held += piece
+            # Only now: an answer that came while this process stood still came in time.
+            if b"\n" not in self._held and _CLOCK.monotonic() > until:
+                raise _SilentError
         line, _, self._held = self._held.partition(b"\n")
         return line
 

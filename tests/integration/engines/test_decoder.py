@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import random
+import select
 import signal
 import sys
 import threading
@@ -16,7 +17,9 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from orchestrator.clock import SystemClock
 from orchestrator.dicom.decode_child import program
+from orchestrator.engines import decoder as decoder_module
 from orchestrator.engines.decoder import Decoder
 from orchestrator.errors import EngineError, StoppedError
 
@@ -86,6 +89,29 @@ def test_a_decoder_that_fails_is_replaced_and_the_next_file_decoded(
         bad = decoder.decode("/bad")
         assert bad.state == "crashed"
         assert reason in bad.reason
+        assert decoder.decode("/good/2").state == "decoded"
+
+
+def test_an_answer_that_came_while_this_process_stood_still_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Leaping(SystemClock):
+        looked = 0
+
+        def monotonic(self) -> float:
+            self.looked += 1
+            return super().monotonic() + 3600 * self.looked
+
+    say = decoder_module._Conversation.say
+
+    def and_stand_still(child: decoder_module._Conversation, request: bytes) -> None:
+        say(child, request)
+        assert select.select([child._ours], [], [], 120)[0]
+
+    with Decoder(hostile("pass")) as decoder:
+        assert decoder.decode("/good/1").state == "decoded"
+        monkeypatch.setattr(decoder_module._Conversation, "say", and_stand_still)
+        monkeypatch.setattr(decoder_module, "_CLOCK", Leaping())
         assert decoder.decode("/good/2").state == "decoded"
 
 
