@@ -274,6 +274,10 @@ def _show(invocation: Invocation, row: Sanitization) -> None:
             f"next, another person: orchestrator --as ACTOR sanitize validate {row.id} --accept, "
             "or --reject"
         )
+        render.say(
+            "reasons to reject that no program sees: people not qualified, tools not calibrated or "
+            "maintained, a medium other than the one named"
+        )
 
 
 def _plain(value: Any) -> Any:
