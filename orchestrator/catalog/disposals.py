@@ -218,10 +218,14 @@ def counts(session: Session, disposal: str) -> dict[tuple[str, str], int]:
     return {(store, state): count for store, state, count in session.connection().execute(query)}
 
 
-def batched(session: Session) -> frozenset[StudyRef]:
+def batched(session: Session, *, states: Collection[str] | None = None) -> frozenset[StudyRef]:
     """Return the studies of batches that are proposed, approved or under way, withheld ones apart.
 
     They are not proposed again: whichever of two batches came second would find them gone.
+
+    Args:
+        session: A session.
+        states: Only studies in these states; None for all but withheld ones.
     """
     study, batch = table_of(DisposalStudy), table_of(Disposal)
     query = (
@@ -229,6 +233,8 @@ def batched(session: Session) -> frozenset[StudyRef]:
         .join_from(study, batch, study.c.disposal == batch.c.id)
         .where(batch.c.state.in_((*UNDECIDED, *OPEN)), study.c.state != WITHHELD)
     )
+    if states is not None:
+        query = query.where(study.c.state.in_(states))
     return frozenset((store, key) for store, key in session.connection().execute(query))
 
 

@@ -98,7 +98,9 @@ _STUDIES: dict[str, Words] = {
     ),
     "disposed_study_is_back": Words(
         "it was disposed of, and now its files are there again",
-        "find out who brought them back; propose its disposal anew",
+        "find out who brought them back; no restore brings them back again. To let it go: "
+        "`orchestrator --as ACTOR disposal propose`, or execute its disposal again if that is not "
+        "complete",
     ),
 }
 

@@ -16,6 +16,7 @@ from orchestrator.actions.disposal.decide_batch import demand_executable
 from orchestrator.actions.disposal.notices import unconfirmed
 from orchestrator.actions.disposal.places import came_at
 from orchestrator.actions.disposal.places import rows as places_of
+from orchestrator.actions.disposal.returned import may_go
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.holds import guard
 from orchestrator.actions.place_register import noting
@@ -112,7 +113,7 @@ def decide_again(site: Site, session: Session, row: Disposal) -> dict[str, Chose
         keys = {one.study_key for one in studies if one.store == store}
         decided = list(decisions(site, session, store=store, studies=keys, now=now))
         for facts, decision in decided:
-            if decision.verdict != "dispose":
+            if not may_go(decision, today_at(site, now)):
                 share.withheld[facts.study] = ",".join(decision.reasons) or NOT_DUE
             elif unconfirmed(policy, confirmed, {store: facts.jurisdictions}, today_at(site, now)):
                 share.withheld[facts.study] = NOTICE

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from orchestrator.actions.disposal import suppression
+from orchestrator.actions.disposal.returned import returned
 from orchestrator.actions.finding import Finding
 from orchestrator.actions.retention.overdue import of_disposals
 from orchestrator.actions.site import Site
@@ -38,7 +39,17 @@ def look_at_suppression(site: Site) -> Iterator[Finding]:
             f"copy {name} has not got the newest list of disposed studies",
             "the next nightly settling tries again",
         )
-    if not found.unasked and not found.outstanding:
+    with site.catalog.reading() as session:
+        back = returned(session)
+    for store, studies in back.items():
+        yield Finding(
+            "disposed studies",
+            "warn",
+            f"{len(studies)} have files in store {store} or its snapshots again, and every restore "
+            "leaves them out",
+            f"orchestrator retention plan {store} --verdict review",
+        )
+    if not found.unasked and not found.outstanding and not back:
         yield Finding("disposed studies", "ok", f"{found.studies} are left out of every restore")
 
 

@@ -17,6 +17,7 @@ from orchestrator import canonical
 from orchestrator.actions.clock_trust import demand_clock
 from orchestrator.actions.disposal import listing, rests_on
 from orchestrator.actions.disposal.notices import required
+from orchestrator.actions.disposal.returned import may_go
 from orchestrator.actions.disposal.timeline import timeline
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.ledger import mirror
@@ -107,12 +108,12 @@ def propose(site: Site, store: str | None = None) -> listing.Batch:
 
 
 def _due(site: Site, session: Session, store: str | None, now: datetime) -> _Due:
-    from orchestrator.actions.retention.decisions import decisions
+    from orchestrator.actions.retention.decisions import decisions, today_at
 
-    taken = disposals.batched(session)
+    taken, today = disposals.batched(session), today_at(site, now)
     found = _Due()
     for facts, decision in decisions(site, session, store=store, now=now):
-        if decision.verdict != "dispose" or decision.rule is None or decision.due is None:
+        if not may_go(decision, today) or decision.rule is None or decision.due is None:
             found.passed_over[decision.verdict] += 1
         elif (facts.store, facts.study) in taken:
             found.passed_over["in_another_batch"] += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orchestrator.actions.disposal.returned import BACK
 from orchestrator.actions.disposal.turn import turn
 from orchestrator.actions.holds import guard
 from orchestrator.actions.person import demand_person
@@ -19,9 +20,6 @@ from orchestrator.errors import RefusedError
 
 if TYPE_CHECKING:
     from sqlmodel import Session
-
-_BACK = "disposed_study_is_back"
-"""The one reason that does not keep such a study: it is why a person was asked."""
 
 
 def reopen(site: Site, name: str) -> int:
@@ -80,7 +78,7 @@ def _demand_due(site: Site, session: Session, name: str, store: str, studies: li
     }
     for study in studies:
         decision = decided.get(study)
-        other = set(decision.reasons) - {_BACK} if decision is not None else {"not_in_catalog"}
+        other = set(decision.reasons) - {BACK} if decision is not None else {"not_in_catalog"}
         due = decision.due if decision is not None else None
         if other or due is None or due > today_at(site, now):
             why = ", ".join(sorted(other)).replace("_", " ") or "its period runs"

@@ -16,7 +16,7 @@ from orchestrator.actions.certificates.signer import certificate_path
 from orchestrator.actions.certificates.verify import verify
 from orchestrator.actions.disposal import ending
 from orchestrator.actions.disposal.decide_batch import approve
-from orchestrator.actions.disposal.doctor import look_at_disposals
+from orchestrator.actions.disposal.doctor import look_at_disposals, look_at_suppression
 from orchestrator.actions.disposal.execute import execute
 from orchestrator.actions.disposal.listing import Batch, show
 from orchestrator.actions.disposal.propose import propose
@@ -273,6 +273,33 @@ def test_a_study_that_came_back_is_left_to_a_person_and_keeps_a_disposal_open(
         batch = show(site, BATCH)
     assert not (begun.images / OLD[0].folder).exists()
     assert (batch.row.state, left(batch)) == ("complete", {})
+
+
+def test_a_study_that_came_back_after_the_end_is_an_alarm_and_goes_by_a_disposal_of_its_own(
+    begun: LabSite,
+) -> None:
+    with acting(begun, "it", ahead=AFTER) as site:
+        sanitized(site)
+    assert settled(begun)[1].row.state == "complete"
+    with acting(begun, "it") as site:
+        assert {one.state for one in look_at_suppression(site)} == {"ok"}
+    fill(begun, OLD[:1], empty=False)
+    begun.run("backup")
+    with acting(begun, "it") as site:
+        (warning,) = look_at_suppression(site)
+    assert (warning.state, warning.detail.split()[0]) == ("warn", "1")
+    assert warning.hint == "orchestrator retention plan xrays --verdict review"
+    with acting(begun, "it", ahead=AFTER) as site:
+        again = propose(site).row.id
+    assert again != BATCH
+    with acting(begun, "privacy", ahead=AFTER) as site:
+        approve(site, again)
+    with acting(begun, "it", ahead=2 * AFTER) as site:
+        execute(site, again, dry_run=False)
+        batch = show(site, again)
+        assert (batch.row.state, batch.studies, left(batch)) == ("complete", 1, {})
+        assert {one.state for one in look_at_suppression(site)} == {"ok"}
+    assert not (begun.images / OLD[0].folder).exists()
 
 
 def test_a_study_that_came_back_and_is_needed_is_not_removed_by_anybody(begun: LabSite) -> None:
