@@ -92,6 +92,9 @@ def in_the_way(site: Site, repository: RepositoryRow, engine: Repository) -> str
     with guard.guarded(site) as session:
         noted = _noted(session, repository)
         gone = [one for one in noted.ids if ("snapshots", one) not in there]
+        # What came back before this was cut off is kept like anything that was never forgotten.
+        back = _with_companions(session, repository, set(noted.ids) - set(gone))
+        snapshots.mark_kept(session, (one for one in back if ("snapshots", one) in there))
         held = guard.held_among(site, session, repository.id, gone)
         if not held:
             return None

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.actions import forgotten
 from orchestrator.actions.backup import back_up
 from orchestrator.actions.rotate import rotate
 from orchestrator.actions.site import Site
 from orchestrator.engines.restic.repository import Repository
 from orchestrator.errors import RefusedError
+from tests.integration.disposal.executing import Crash, die, interfere
 from tests.integration.drills.conftest import keep_sound_images
 from tests.integration.holds.test_paths import KEEP_ONE, SECOND, end, hold, names, night, study_of
 from tests.support.site import STORE, LabSite, MakeSite
@@ -70,9 +72,12 @@ def image_in(site: Site, folder: Path, snapshot: str) -> bytes:
     return b"".join(engine.dump(snapshot, "/p0/study/000.dcm"))
 
 
-@pytest.mark.parametrize("where", [BEFORE_THE_PRUNE, BEFORE_THE_COMMIT])
+@pytest.mark.parametrize(
+    ("where", "is_cut_off"),
+    [(BEFORE_THE_PRUNE, False), (BEFORE_THE_PRUNE, True), (BEFORE_THE_COMMIT, False)],
+)
 def test_what_is_on_hold_by_now_comes_back_from_a_replica_before_the_prune_goes_on(
-    make_site: MakeSite, where: str
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, where: str, *, is_cut_off: bool
 ) -> None:
     lab = make_site(more=SECOND + KEEP_ONE)
     keep_sound_images(lab.images)
@@ -84,6 +89,11 @@ def test_what_is_on_hold_by_now_comes_back_from_a_replica_before_the_prune_goes_
         placed = hold(site, study=study)
 
         site.actor = "system"
+        if is_cut_off:  # it is there again, and nobody has recorded it
+            with monkeypatch.context() as patch:
+                interfere(patch, forgotten, "_bring_back", after=die)
+                with pytest.raises(Crash):
+                    back_up(site, [STORE])
         (result,) = back_up(site, [STORE])
         assert (result.outcome, result.error) == ("succeeded", None)
         assert first in names(lab.primary)
