@@ -146,7 +146,7 @@ STEPS = st.lists(
 @settings(
     max_examples=40,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(STEPS)
 def test_changes_act_like_a_dictionary(catalog: Catalog, steps: list[tuple[dict, list]]) -> None:

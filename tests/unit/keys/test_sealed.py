@@ -44,7 +44,10 @@ def test_content_of_any_size_comes_back(tmp_path, size):
     assert path.stat().st_size == HEADER + size + 16 * frames
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(sizes=st.lists(st.integers(0, FRAME_BYTES + 5), max_size=6))
 def test_how_it_was_written_does_not_matter(tmp_path, sizes):
     pieces = [bytes([n % 256]) * size for n, size in enumerate(sizes)]
