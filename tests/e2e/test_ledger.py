@@ -50,6 +50,7 @@ def forget(site):
 def test_an_anchored_ledger_that_was_put_back_is_not_signed_until_it_is_reopened(make_site):
     site = make_site(vault=True)
     aside = kept(site)
+    size = len(site.ask("ledger", "list")["entries"])
     add(site, what="one")
     done = site.ask("ledger", "anchor")
     assert [one["state"] for one in done["anchors"]] == ["anchored"]
@@ -79,7 +80,7 @@ def test_an_anchored_ledger_that_was_put_back_is_not_signed_until_it_is_reopened
     assert made["origin"].endswith("/disposal/2")
     entries = site.ask("ledger", "list")["entries"]
     assert [one["type"] for one in entries][:2] == ["ledger.opened", "ledger.incident"]
-    assert entries[0]["body"]["previous"]["size"] == 1
+    assert entries[0]["body"]["previous"]["size"] == size
     assert entries[1]["body"]["outside"][0]["size"] == done["entries"]
     assert site.ask("ledger", "anchor")["anchors"][0]["state"] == "anchored"
     # nobody may begin another one while this one is in order
@@ -107,6 +108,19 @@ def test_a_fork_of_the_anchored_ledger_is_not_signed(make_site):
             log.append([build(other)])
     refused = site.run("ledger", "anchor", expect=5).error
     assert "differs from the checkpoint" in refused["message"]
+
+
+def test_the_key_that_opens_a_repository_is_recorded_once(make_site):
+    site = make_site()
+    for again in ("init", "backup"):
+        site.run(again, *([site.folder] if again == "init" else []))
+        entries = site.ask("ledger", "list")["entries"]
+        (made,) = [one["body"] for one in entries if one["type"] == "key.created"]
+    assert made["repository"] == "xrays"
+    with site.opened() as opened:
+        entry = opened.keyring.find_repository("xrays")
+    assert entry is not None
+    assert (made["repository_id"], len(made["keys"])) == (entry.repository_id, 1)
 
 
 def test_a_ledger_that_was_lost_is_never_begun_again_in_silence(make_site):
@@ -139,6 +153,7 @@ def test_an_authority_and_a_witness_vouch_and_the_witness_refuses_a_fork(make_si
     with timestamp_authority(tmp_path / "tsa") as authority:
         site = make_site()
         aside = kept(site)
+        size = len(site.ask("ledger", "list")["entries"]) + 1
         watcher = site.folder / "watcher"
         vkey = site.ask("ledger", "witness", watcher, "--new", "watch.example")["vkey"]
         site.write(
@@ -167,7 +182,7 @@ def test_an_authority_and_a_witness_vouch_and_the_witness_refuses_a_fork(make_si
     put_back(site, aside)
     forget(site)
     add(site, what="another history")
-    assert "does not continue" in cosigned("second", 2, expect=5).error["message"]
+    assert "does not continue" in cosigned("second", size, expect=5).error["message"]
     line.write_text("— watch.example AAAAAAAAAAAAAAAAAAAAAAAAAAAA\n")
     site.run("ledger", "anchor", "--cosignature", line, expect=5)
 

@@ -37,6 +37,7 @@ RECORDED_ACTIONS = frozenset(
         "backup",
         "check",
         "drill",
+        "init",
         "medium-add",
         "medium-receive",
         "medium-release",
@@ -69,7 +70,7 @@ def record_happenings(site: Site, *, ending: str | None = None) -> int:
     now = site.clock.now()
     with site.catalog.reading() as session:
         since = _since(site, session, now)
-        events = [*_days(site, session, (since, now)), *_work(session, since, ending)]
+        events = [*_days(site, session, (since, now)), *_work(site, session, since, ending)]
         events += [*_overdue(session, now), *patient_events.since(session, since)]
         events += hold_events.since(session, since)
         events += place_events.since(session, since)
@@ -143,7 +144,8 @@ def _day(day: date, store: str, found: list[RunRow]) -> Event:
     )
 
 
-def _work(session: Session, since: datetime, ending: str | None) -> Iterator[Event]:
+def _work(site: Site, session: Session, since: datetime, ending: str | None) -> Iterator[Event]:
+    yield from _keys(site, session)
     yield from _checks(session, since, ending)
     for probe in happenings.probes_since(session, since):
         yield Event(
@@ -172,6 +174,22 @@ def _work(session: Session, since: datetime, ending: str | None) -> Iterator[Eve
             },
             subjects={kind: [value] for kind, value in typed.items() if value},
         )
+
+
+def _keys(site: Site, session: Session) -> Iterator[Event]:
+    """Yield the keys that open repositories; the ledger's own key stands in its first entry."""
+    for row in repositories.of_store(session):
+        entry = site.keyring.find_repository(row.name)
+        if entry is not None:
+            yield Event(
+                "key.created",
+                {
+                    "repository": row.name,
+                    "repository_id": row.id,
+                    "keys": list(entry.key_ids),
+                    "made_at": _text(row.created_at),
+                },
+            )
 
 
 def _checks(session: Session, since: datetime, ending: str | None) -> Iterator[Event]:

@@ -39,6 +39,7 @@ OCCASIONS: dict[str, tuple[str, ...]] = {
     "drill.done": ("drill",),
     "hold.placed": ("hold",),
     "hold.released": ("hold",),
+    "key.created": ("repository", "repository_id"),
     "key.unexpected": ("repository", "key"),
     "medium.overdue": ("medium", "due"),
     "medium.received": ("medium", "event_at"),
