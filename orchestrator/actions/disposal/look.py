@@ -106,6 +106,7 @@ def _classify(
     row = known.get(one.id)
     if row is not None:
         if row.forgotten_at is not None:
+            _demand_free(current, session, repository, one)
             found.leftovers.append(one.id)
         return
     origin = as_of.replaced(one)
@@ -130,6 +131,18 @@ def _classify(
     if "state" not in one.tags:  # which holds no image, and a newer one is made each time
         _demand_useless(current, session, repository, one, of_run)
     found.leftovers.append(one.id)
+
+
+def _demand_free(current: Run, session: Session, repository: RepositoryRow, one: Snapshot) -> None:
+    """Refuse what was forgotten, came back by hand, and is on hold by now."""
+    held = guard.held_among(current.site, session, repository.id, [one.id])
+    if held:
+        raise RefusedError(
+            f"copy {current.site.config.primary.name}, store {repository.store}: snapshot "
+            f"{one.id[:8]} was forgotten and is there again, and it is "
+            f"{guard.in_words(held[one.id])}",
+            hint="orchestrator hold list",
+        )
 
 
 def _demand_useless(

@@ -12,8 +12,11 @@ import pytest
 
 from orchestrator.actions import forgotten
 from orchestrator.actions.backup import back_up
+from orchestrator.actions.disposal.look import look
 from orchestrator.actions.rotate import rotate
+from orchestrator.actions.run import run
 from orchestrator.actions.site import Site
+from orchestrator.catalog import repositories
 from orchestrator.engines.restic.repository import Repository
 from orchestrator.errors import RefusedError
 from tests.integration.disposal.executing import Crash, die, interfere
@@ -166,3 +169,30 @@ def test_a_snapshot_whose_packs_have_gone_is_not_brought_back_as_a_shell(
         assert first not in names(lab.primary)
         second = lab.folder / "copies" / "disk2" / STORE
         assert image_in(site, second, first) == content
+
+
+def test_a_disposal_forgets_no_held_snapshot_that_was_put_back_by_hand(
+    make_site: MakeSite,
+) -> None:
+    lab = make_site(more=KEEP_ONE)
+    keep_sound_images(lab.images)
+    with lab.opened() as site:
+        study, first, content = two_nights(lab, site)
+        older = lab.folder / "older"
+        shutil.copytree(lab.primary, older)
+        site.actor = "system"
+        rotate(site, [STORE], dry_run=False)
+        assert first not in names(lab.primary)
+        shutil.copytree(older, lab.primary, dirs_exist_ok=True)
+
+        def looked() -> list[str]:
+            site.actor = "system"
+            with run(site, "disposal", store=STORE) as current, site.catalog.reading() as session:
+                (row,) = repositories.of_store(session, STORE)
+                return look(current, row, site.primary_engine(STORE, STORE)).leftovers
+
+        assert first in looked(), "nobody holds it, so it goes again"
+        placed = hold(site, study=study)
+        with pytest.raises(RefusedError, match=f"{first[:8]}.*on hold {placed.hold.hold}"):
+            looked()
+        assert image_in(site, lab.primary, first) == content
