@@ -26,6 +26,7 @@ from deploy.lab import demo_places, demo_retention, sample_store  # noqa: E402
 from deploy.lab.demo_stage import (  # noqa: E402
     HERE,
     IMAGES,
+    INTO_THE_SAFE,
     MEDIUM,
     MEDIUM_FILE,
     SITE,
@@ -115,7 +116,7 @@ def keep(orchestrator: Orchestrator, parts: Parts) -> None:
     tell("One study comes back")
     restore_one_study(orchestrator, "vault" if parts.bucket else "rotation")
     tell("The medium goes into the safe")
-    orchestrator("--as", "it", "medium", "release", "rotation", "--location", "bank safe")
+    orchestrator("--as", "it", "medium", "release", "rotation", *INTO_THE_SAFE)
 
 
 def restore_one_study(orchestrator: Orchestrator, copy: str) -> None:

@@ -17,6 +17,7 @@ from deploy.lab import demo_places
 from deploy.lab.demo_stage import (
     HERE,
     IMAGES,
+    INTO_THE_SAFE,
     MEDIUM,
     MEDIUM_FILE,
     SITE,
@@ -59,7 +60,7 @@ def let_go(orchestrator: Orchestrator, *, bucket: bool, has_medium: bool) -> str
     _prove(orchestrator, name, gone, is_complete=state == "complete")
     _restore(orchestrator, "vault" if bucket else "disk", before, held)
     tell("The medium goes back into the safe")
-    orchestrator("--as", "it", "medium", "release", "rotation", "--location", "bank safe")
+    orchestrator("--as", "it", "medium", "release", "rotation", *INTO_THE_SAFE)
     return state
 
 

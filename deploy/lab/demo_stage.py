@@ -15,6 +15,7 @@ IMAGES = HERE / "images"
 SITE = HERE / "site"
 MEDIUM = HERE / "media" / "red"
 MEDIUM_FILE = HERE / "medium.img"
+INTO_THE_SAFE = ("--holder", "courier", "--location", "bank safe")
 
 COLOUR = sys.stdout.isatty()
 

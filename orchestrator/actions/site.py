@@ -244,7 +244,7 @@ class Site(Named):
         actor = self.config.actors[self.actor]
         if not actor.roles & set(roles):
             raise RefusedError(
-                f"{self.actor} may not do this: it takes the role {' or '.join(roles)}",
+                f"actor {self.actor} may not do this: it takes the role {' or '.join(roles)}",
                 hint="use --as ACTOR, or give the role in the site file",
             )
 

@@ -86,7 +86,7 @@ class Rule:
         version: Its adopted version.
         rule: Which of its rules.
         citation: As the schedule cites it.
-        due: When the longest period ended.
+        due: The first day on which no period applied any more.
     """
 
     schedule: str

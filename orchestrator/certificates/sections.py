@@ -54,7 +54,7 @@ def _record_disposal(act: dict[str, Any], zone: Zone) -> list[Block]:
         {
             "title": "Why they could go",
             "table": {
-                "head": ["Schedule", "Rule", "Citation", "Period ended"],
+                "head": ["Schedule", "Rule", "Citation", "May go from"],
                 "widths": [3, 3, 4, 2],
                 "rows": [
                     [

@@ -69,7 +69,7 @@ class DisposalStatement:
         made_at: When the statement was made, in that zone.
         zone: Zone of the days and times.
         facts: Label and value: extent, dates, class, persons.
-        rules: Schedule, rule, citation and the day the period ended, for each rule.
+        rules: Schedule, rule, citation and the first day after every period, for each rule.
         gone: Places that are free.
         remaining: Places that are not; at least one, or one word why it is not over.
         left_out: Why studies were left out of the batch, with how many.
