@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from orchestrator.cli import render
 from orchestrator.cli.boundary import PARTLY_DONE, ExitWith
 from orchestrator.cli.disposal_documents import batch, story_of
 from orchestrator.cli.options import Invocation, pass_invocation
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from orchestrator.actions.disposal.listing import Batch
@@ -80,6 +82,42 @@ def execute(invocation: Invocation, name: str, *, is_real: bool) -> None:
     execution = {"dry_run": done.dry_run, "stores": stores, "problems": done.problems}
     _show(invocation, listing.show(site, name), execution=execution)
     if done.problems:
+        raise ExitWith(PARTLY_DONE)
+
+
+@disposal.command()
+@click.argument("study")
+@click.option(
+    "--reason", help="Why it is a record again; in the ledger for good, names no patient."
+)
+@click.option("--withdraw", is_flag=True, help="Take back what one person has asked for.")
+@pass_invocation
+def readmit(invocation: Invocation, study: str, reason: str | None, *, withdraw: bool) -> None:
+    """Take STUDY, which came back after its disposal, into the records again.
+
+    Two people are needed, the first one of compliance. From then on restores bring it back, and
+    its periods run as any other's. Its disposals must be complete.
+    """
+    from orchestrator.actions.disposal import readmit as action
+
+    if withdraw == (reason is not None):
+        raise UsageError("say --reason TEXT, or --withdraw")
+    site = invocation.open_site()
+    done = action.withdraw(site, study) if reason is None else action.readmit(site, study, reason)
+    if invocation.as_json:
+        render.show_json(dataclasses.asdict(done))
+    else:
+        words = {
+            "asked": "is left out of restores until another person says the same",
+            "withdrawn": "is left out of restores; nobody asks for it any more",
+            "readmitted": f"is a record again in store {', '.join(done.stores)}",
+        }
+        render.say(f"study {study} {words[done.state]}")
+        for name in done.outstanding:
+            render.say(
+                f"copy {name} has not got the new list; the next nightly settling tries again"
+            )
+    if done.outstanding:
         raise ExitWith(PARTLY_DONE)
 
 

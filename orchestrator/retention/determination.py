@@ -75,7 +75,7 @@ NEVER: dict[ReviewReason, str] = {
     "patient_list_stale": "a newer list is needed",
     "patient_list_refused": "a list that can be taken is needed",
     "merge_contradicts": "the patient list must say it right",
-    "disposed_study_is_back": "its disposal is executed again, or it is proposed anew",
+    "disposed_study_is_back": "it is disposed of again, or readmitted by two people",
     "no_jurisdiction": "the site file says under which law a store is",
     "no_adopted_schedule": "a schedule must be adopted",
     "class_without_rule": "a schedule must be adopted",

@@ -100,7 +100,7 @@ _STUDIES: dict[str, Words] = {
         "it was disposed of, and now its files are there again",
         "find out who brought them back; no restore brings them back again. To let it go: "
         "`orchestrator --as ACTOR disposal propose`, or execute its disposal again if that is not "
-        "complete",
+        "complete; to keep it: `orchestrator --as ACTOR disposal readmit STUDY --reason TEXT`",
     ),
 }
 

@@ -37,6 +37,7 @@ NEED_A_PERSON = {
     "disposal approve",
     "disposal execute",
     "disposal propose",
+    "disposal readmit",
     "disposal refuse",
     "drill sign",
     "hold place",

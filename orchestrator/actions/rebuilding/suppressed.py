@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.actions.disposal import begun, suppression
+from orchestrator.actions.disposal import begun, readmit, suppression
 from orchestrator.actions.rebuilding.told import Brought, Told, document
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, disposed, facts, suppressions
@@ -53,7 +53,15 @@ def _replay(site: Site, session: Session, one: Told, brought: Brought) -> bool:
             suppressions.add(session, store, [study], now=one.at)
         if "store" in found:
             suppressions.remove(session, found["store"], found["withheld"])
+        for store, studies in found.get("kept", {}).items():
+            suppressions.remove(session, store, studies)
         return True
+    if one.type == readmit.READMITTED:
+        brought.lost.append(
+            f"entry {one.index}: which study was taken into the records again is not known any "
+            "more; restores leave it out: orchestrator doctor"
+        )
+        return False
     name = str(one.body["disposal"])
     if one.type == begun.EVENT:
         # Of a batch that began, what the store had no more at the last backup has gone.

@@ -20,6 +20,7 @@ from orchestrator.actions.disposal.doctor import look_at_disposals, look_at_supp
 from orchestrator.actions.disposal.execute import execute
 from orchestrator.actions.disposal.listing import Batch, show
 from orchestrator.actions.disposal.propose import propose
+from orchestrator.actions.disposal.readmit import readmit
 from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.statement import contents, write
 from orchestrator.actions.disposal.story import story
@@ -300,6 +301,17 @@ def test_a_study_that_came_back_after_the_end_is_an_alarm_and_goes_by_a_disposal
         assert (batch.row.state, batch.studies, left(batch)) == ("complete", 1, {})
         assert {one.state for one in look_at_suppression(site)} == {"ok"}
     assert not (begun.images / OLD[0].folder).exists()
+
+
+def test_what_a_running_disposal_removes_is_taken_into_no_records_again(begun: LabSite) -> None:
+    fill(begun, OLD[:1], empty=False)
+    begun.run("backup")
+    with acting(begun, "privacy") as site:
+        study = site.catalog.keys.pseudonyms.study(OLD[0].uid)
+        with pytest.raises(RefusedError, match=f"{BATCH} removes it and is not complete") as caught:
+            readmit(site, study, "the patient is treated again")
+    assert caught.value.hint == f"orchestrator disposal show {BATCH} --study {study}"
+    begun.run(*caught.value.hint.split()[1:])
 
 
 def test_a_study_that_came_back_and_is_needed_is_not_removed_by_anybody(begun: LabSite) -> None:
