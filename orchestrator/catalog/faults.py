@@ -75,6 +75,8 @@ def translated(where: str) -> Iterator[None]:
 def explain(where: str, error: BaseException) -> OrchestratorError:
     """Return what an error of the database means to a person."""
     cause = getattr(error, "orig", None) or error
+    if isinstance(cause, OrchestratorError):
+        return cause  # ours, such as the word to stop, came up while a statement was prepared
     if isinstance(cause, sqlite3.Error):
         return _explain_sqlite(where, cause)
     if type(cause).__module__.startswith("psycopg"):

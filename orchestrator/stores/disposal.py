@@ -220,7 +220,7 @@ def _remove_in(
             if not check_only:
                 os.fsync(folder)
     except OSError as error:
-        _note(done, error)
+        _note(done, error, is_removing=not check_only)
 
 
 def _remove_one(
@@ -238,10 +238,11 @@ def _remove_one(
         done.vanished += not check_only
 
 
-def _note(done: Removal, error: OSError) -> None:
+def _note(done: Removal, error: OSError, *, is_removing: bool) -> None:
+    """Note what stopped it; files may be gone already, so that a failed removal is tried again."""
     if error.errno in (*_GONE, *_NO_FOLDER):
         done.obstacle, done.problem = "changed", "a folder is no longer there"
-    elif error.errno in _DENIED:
+    elif is_removing or error.errno in _DENIED:
         done.obstacle = "unwritable"
         done.problem = f"a file cannot be removed: {describe(error)}"
     else:

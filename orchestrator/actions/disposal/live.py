@@ -135,15 +135,16 @@ class LiveDisposal:
         with guard.guarded(site) as session:
             held = guard.held_studies(site, session, self._store, [study])
             if held:
-                self._keep(session, study, withdrawal.ON_HOLD)
+                self._keep(session, study, withdrawal.ON_HOLD, gone=found.vanished)
                 return
             if found.obstacle is not None:
-                self._stop(session, study, found.obstacle, found.problem)
+                self._stop(session, study, found.obstacle, found.problem, gone=found.vanished)
                 return
             done = files.remove(found)
             self._count(done)
             if done.obstacle is not None:
-                self._stop(session, study, done.obstacle, done.problem)
+                gone = done.files + done.vanished
+                self._stop(session, study, done.obstacle, done.problem, gone=gone)
                 return
             self._result.studies += 1
             if done.vanished:
@@ -157,10 +158,12 @@ class LiveDisposal:
                 live_removed_at=site.clock.now(),
             )
 
-    def _stop(self, session: Session, study: str, obstacle: str, problem: str | None) -> None:
+    def _stop(
+        self, session: Session, study: str, obstacle: str, problem: str | None, *, gone: int
+    ) -> None:
         reason = _KEEPS.get(obstacle)
         if reason is not None and self._knows_the_store(session):
-            self._keep(session, study, reason)
+            self._keep(session, study, reason, gone=gone)
             return
         if reason is not None:
             # It may have gone before the catalog was lost: that it is kept might be untrue.
@@ -177,9 +180,14 @@ class LiveDisposal:
         state = repositories.store_state(session, self._store)
         return begin is None or (state is not None and state.manifest_run != begin)
 
-    def _keep(self, session: Session, study: str, reason: str) -> None:
+    def _keep(self, session: Session, study: str, reason: str, *, gone: int) -> None:
         self._result.kept[study] = reason
         withdrawal.withdraw(self._site, session, self._disposal, self._store, {study: reason})
+        if gone:  # a removal that was cut off, or somebody, has taken some of it away before
+            self._result.stuck.append(
+                f"a study is kept, and {gone} of its files are not in the store any more: "
+                f"orchestrator restore {self._store} --study {study} --to DIR"
+            )
 
     def _count(self, done: Removal) -> None:
         self._result.files += done.files

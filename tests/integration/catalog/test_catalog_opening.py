@@ -26,6 +26,7 @@ from orchestrator.errors import (
     LockedError,
     NotFoundError,
     OrchestratorError,
+    StoppedError,
     UnreachableError,
 )
 from tests.integration.catalog.conftest import Opener, open_at
@@ -106,6 +107,22 @@ def test_a_starter_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.Mo
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(LockedError, match="another process"):
             open_at(CatalogUrl(f"sqlite:///{path}", None), create=True)
+
+
+class _Stops(sa.types.TypeDecorator[str]):
+    """A column at which the word to stop comes, as a signal may while a statement is prepared."""
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        raise StoppedError("stopped")
+
+
+def test_the_word_to_stop_is_no_fault_of_the_database(catalog: Catalog) -> None:
+    query = sa.select(sa.bindparam("a", "b", type_=_Stops()))
+    with pytest.raises(StoppedError), catalog.transaction() as session:
+        session.connection().execute(query)
 
 
 def test_a_failed_migration_leaves_nothing(

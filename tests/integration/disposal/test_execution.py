@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import itertools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.actions.disposal.execute import execute, resume
 from orchestrator.actions.disposal.live import LiveDisposal
+from orchestrator.actions.disposal.outcome import Execution
 from orchestrator.actions.disposal.rewriting import Manifests
+from orchestrator.actions.disposal.settle import settle
 from orchestrator.actions.disposal.story import story
 from orchestrator.actions.holds import place
 from orchestrator.catalog import suppressions
@@ -21,6 +28,7 @@ from tests.integration.disposal.executing import (
     SOON,
     approve_all,
     batch_state,
+    contents,
     interfere,
     key_of,
     manifest_paths,
@@ -191,6 +199,58 @@ def test_a_file_that_changed_since_the_backup_keeps_its_study(
             assert {f"{one.folder}/1.dcm" for one in OLD[:2]} <= paths
     assert (ready.images / OLD[0].folder / "1.dcm").exists()
     assert beside.exists()
+
+
+def failing_half_way(lab: LabSite, patch: pytest.MonkeyPatch) -> Execution:
+    """Execute the batch; of the first study that goes, the second file cannot be removed."""
+    real, calls = os.unlink, itertools.count(1)
+
+    def unlink(path: Any, *, dir_fd: int | None = None) -> None:
+        if isinstance(path, bytes) and next(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        real(path, dir_fd=dir_fd)
+
+    with patch.context() as broken, acting(lab, "it") as site:
+        broken.setattr(os, "unlink", unlink)
+        return execute(site, BATCH, dry_run=False)
+
+
+def test_a_removal_that_the_disk_refuses_half_way_keeps_no_half_study(
+    ready: LabSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = failing_half_way(ready, monkeypatch)
+    assert result.stores[0].kept == {}
+    assert any("cannot be removed" in one for one in result.problems)
+    with acting(ready, "it") as site:
+        assert sorted(study_states(site).values()) == ["primary_removed"] * 2 + ["suppressed"]
+        again = execute(site, BATCH, dry_run=False)
+        assert (again.stores[0].kept, again.problems) == ({}, [])
+    ready.run("backup")  # a file that was not there may have been moved: another walk tells
+    with acting(ready, "it") as site:
+        settle(site)
+        assert batch_state(site) == "complete"
+        assert traces(primary(site), OLD) == []
+    assert not any((ready.images / one.folder).exists() for one in OLD)
+
+
+def test_who_keeps_a_study_of_which_files_are_gone_is_told_how_they_come_back(
+    ready: LabSite, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    failing_half_way(ready, monkeypatch)
+    (half,) = (one for one in OLD if (ready.images / one.folder).exists())
+    (left,) = (ready.images / half.folder).glob("*.dcm")
+    left.write_bytes(b"edited after the backup")
+    with acting(ready, "it") as site:
+        result = execute(site, BATCH, dry_run=False)
+        assert result.stores[0].kept == {"changed_since_backup": 1}
+        study = key_of(site, half)
+    (told,) = (one for one in result.problems if "1 of its files are not in the store" in one)
+    _, _, command = told.partition("orchestrator ")
+    back = tmp_path / "back"
+    ready.run(*command.replace("DIR", str(back)).split())
+    assert study in command
+    there = {hashlib.sha256(one.read_bytes()).hexdigest() for one in back.rglob("*.dcm")}
+    assert contents(half) & there, "what the disposal had removed"
 
 
 def test_an_unmounted_store_is_not_taken_for_an_emptied_one(

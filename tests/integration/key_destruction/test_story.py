@@ -13,6 +13,8 @@ from tests.integration.key_destruction.conftest import NEW, Replaced
 from tests.support.site import STORE, LabSite
 
 BY_HAND = [
+    "key.created",
+    "key.created",  # of the repository that replaces it
     "key.destruction_proposed",
     "key.destruction_approved",
     "key.destroy",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +180,24 @@ def test_files_that_vanished_are_no_obstacle(root: Path) -> None:
     done = disposal.remove(found)
     assert (done.files, done.vanished, done.obstacle) == (0, 3, None)
     assert "p1/s1" not in _left(root)
+
+
+def test_a_removal_that_fails_half_way_is_tried_again_and_keeps_nothing(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, real, calls = _examined(root), os.unlink, itertools.count(1)
+
+    def unlink(name: bytes, *, dir_fd: int) -> None:
+        if next(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        real(name, dir_fd=dir_fd)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", unlink)
+        done = disposal.remove(found)
+    assert (done.files, done.obstacle) == (1, "unwritable")
+    again = disposal.remove(_examined(root))
+    assert (again.files, again.vanished, again.obstacle) == (2, 1, None)
 
 
 def test_a_second_time_finds_nothing_left_to_do(root: Path) -> None:
