@@ -117,7 +117,11 @@ def readmit(invocation: Invocation, study: str, reason: str | None, *, withdraw:
             render.say(
                 f"copy {name} has not got the new list; the next nightly settling tries again"
             )
-    if done.outstanding:
+        if done.unrecorded is not None:
+            render.say(
+                f"the ledger does not say so, so that a rebuild may forget it: {done.unrecorded}"
+            )
+    if done.outstanding or done.unrecorded is not None:
         raise ExitWith(PARTLY_DONE)
 
 

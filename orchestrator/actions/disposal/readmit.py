@@ -8,6 +8,7 @@ and restores bring it back. What was proved and certified stays true of what was
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +23,7 @@ from orchestrator.actions.ledger.outside import demand_signable
 from orchestrator.actions.ledger.record import Event, record
 from orchestrator.actions.listing import no_such_study
 from orchestrator.actions.person import are_one_person, demand_person, plain_name
-from orchestrator.actions.run import run
+from orchestrator.actions.run import Run, run
 from orchestrator.actions.site import Site
 from orchestrator.catalog import disposals, facts, studies
 from orchestrator.errors import OrchestratorError, RefusedError, UsageError
@@ -50,6 +51,7 @@ class Readmission:
         stores: Where it is.
         by: Who acted last.
         outstanding: Buckets that have not got the new list of disposed studies yet.
+        unrecorded: Why the ledger does not say so; None if it does.
     """
 
     study: str
@@ -57,6 +59,7 @@ class Readmission:
     stores: tuple[str, ...]
     by: str
     outstanding: tuple[str, ...] = ()
+    unrecorded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +111,15 @@ def readmit(site: Site, study: str, reason: str) -> Readmission:
                 for store in stores:
                     suppression.withdraw(site, session, store, [study])
                 facts.drop(session, _ASKED + study)
+        unrecorded = _recorded(current, lambda: _event(site, study, stores, asked, text))
         outstanding: tuple[str, ...] = ()
         if asked is not None:
             published = suppression.publish(site)
             outstanding = tuple(published.outstanding)
             for name, why in published.outstanding.items():
                 current.fell_short(f"copy {name} has not got the new list: {why}")
-        try:
-            _tell(site, study, stores, asked, text)
-        except OrchestratorError as error:
-            current.fell_short(f"the ledger does not say so yet: {error.message}")
         state: Literal["asked", "readmitted"] = "asked" if asked is None else "readmitted"
-        return Readmission(study, state, stores, site.actor, outstanding)
+        return Readmission(study, state, stores, site.actor, outstanding, unrecorded)
 
 
 def withdraw(site: Site, study: str) -> Readmission:
@@ -139,11 +139,9 @@ def withdraw(site: Site, study: str) -> Readmission:
                     hint=f"orchestrator retention explain {study}",
                 )
             facts.drop(session, _ASKED + study)
-        try:
-            record(site, [Event(WITHDRAWN, {"by": site.actor}, subjects={"study": [study]})])
-        except OrchestratorError as error:
-            current.fell_short(f"the ledger does not say so yet: {error.message}")
-        return Readmission(study, "withdrawn", (), site.actor)
+        event = Event(WITHDRAWN, {"by": site.actor}, subjects={"study": [study]})
+        unrecorded = _recorded(current, lambda: event)
+        return Readmission(study, "withdrawn", (), site.actor, unrecorded=unrecorded)
 
 
 def _stores(site: Site, session: Session, study: str) -> tuple[str, ...]:
@@ -214,19 +212,28 @@ def _demand_second(site: Site, study: str, asked: _Asked) -> None:
         )
 
 
-def _tell(
+def _recorded(current: Run, event: Callable[[], Event]) -> str | None:
+    """Record what was said; return why it was not, which nothing makes up for later."""
+    try:
+        record(current.site, [event()])
+    except OrchestratorError as error:
+        current.fell_short(f"the ledger does not say so: {error.message}")
+        return error.message
+    return None
+
+
+def _event(
     site: Site,
     study: str,
     stores: tuple[str, ...],
     asked: _Asked | None,
     reason: str,
-) -> None:
-    """Record what was said; what a catalog made anew needs of it lies beside the ledger."""
+) -> Event:
+    """Return the entry; what a catalog made anew needs of it lies beside the ledger."""
     subjects = {"study": [study]}
     if asked is None:
         body: dict[str, Any] = {"by": site.actor, "stores": list(stores)}
-        record(site, [Event(ASKED, body, subjects=subjects, note=reason)])
-        return
+        return Event(ASKED, body, subjects=subjects, note=reason)
     kept = canonical.encode({"kept": {store: {study: REASON} for store in stores}})
     body = {
         "by": site.actor,
@@ -235,4 +242,4 @@ def _tell(
         LIST: list_number(site),
     }
     evidence = {STUDIES: keep_evidence(site, kept)}
-    record(site, [Event(READMITTED, body, subjects=subjects, evidence=evidence, note=reason)])
+    return Event(READMITTED, body, subjects=subjects, evidence=evidence, note=reason)

@@ -15,7 +15,7 @@ from orchestrator.actions.disposal.readmit import readmit, withdraw
 from orchestrator.actions.rebuild import rebuild
 from orchestrator.actions.site import Site
 from orchestrator.catalog import suppressions
-from orchestrator.errors import NotFoundError, RefusedError, UsageError
+from orchestrator.errors import EngineError, NotFoundError, RefusedError, UsageError
 from tests.integration.disposal.conftest import acting
 from tests.integration.disposal.executing import (
     BATCH,
@@ -93,6 +93,7 @@ def test_two_people_take_a_study_into_the_records_again_and_restores_bring_it_ba
     assert back.ask("--as", "privacy", *words)["state"] == "asked"
     done = back.ask("--as", "it", *words)
     assert (done["state"], done["stores"], done["outstanding"]) == ("readmitted", [STORE], [])
+    assert done["unrecorded"] is None
     after = restored(back, tmp_path / "after")
     assert after["suppressed"] == 0
     here = sorted((back.images / OLD[0].folder).glob("*.dcm"))
@@ -106,6 +107,24 @@ def test_two_people_take_a_study_into_the_records_again_and_restores_bring_it_ba
     types = [one["type"] for one in back.ask("ledger", "list", "--study", study)["entries"]]
     assert types[-2:] == ["disposal.readmit_asked", "disposal.readmitted"]
     assert back.ask("ledger", "verify")["verdict"] == "verified"
+
+
+def test_what_the_ledger_could_not_be_told_is_not_called_done(
+    back: LabSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with acting(back, "privacy") as site:
+        study = key_of(site, OLD[0])
+        readmit(site, study, WHY)
+
+    def refused(*_: object) -> None:
+        raise EngineError("the disk is full")
+
+    monkeypatch.setattr("orchestrator.actions.disposal.readmit.record", refused)
+    with acting(back, "it") as site:
+        done = readmit(site, study, WHY)
+        assert (done.state, done.unrecorded) == ("readmitted", "the disk is full")
+        assert not is_suppressed(site, study)
+    assert back.runs("disposal-readmit")[-1]["outcome"] == "partial"
 
 
 def test_one_person_takes_nothing_into_the_records_again(back: LabSite) -> None:
