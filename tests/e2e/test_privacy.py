@@ -158,11 +158,16 @@ def _descendants() -> Iterator[int]:
     waiting = [os.getpid()]
     while waiting:
         pid = waiting.pop()
-        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:  # a process may end at any of these looks
+            tasks = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        for task in tasks:
             try:
-                children = [int(word) for word in task.read_text().split()]
+                words = Path(f"/proc/{pid}/task/{task}/children").read_text().split()
             except OSError:
                 continue
+            children = [int(word) for word in words]
             yield from children
             waiting += children
 
